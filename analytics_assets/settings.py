@@ -1,0 +1,137 @@
+"""Every setting of the platform, read and validated in one place.
+
+Belongs here: names, types, defaults and limits of settings, and the environment given to child
+processes. Does not: connections, files' contents, anything that acts. Invariant: this is the only
+module that reads the environment; an invalid value fails at start and names its variable.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "ANALYTICS_"
+DEPLOYMENT_FILE = "deployment.env"
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message names each variable and what it must be."""
+
+
+class Settings(BaseSettings):
+    """All settings, each read from ``ANALYTICS_<NAME>`` or from ``<home>/deployment.env``."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    home: Path = Path(".analytics")
+    database_url: SecretStr | None = None
+    start_day: date = date(2026, 1, 1)
+    as_of: datetime | None = None
+    clock_skew_seconds: int = Field(default=300, ge=0, le=86_400)
+    sources_file: Path | None = None
+    catalogue_dirs: str = ""
+    dbt_project_dir: Path = PROJECT_ROOT / "dbt"
+    dagster_home: Path | None = None
+
+    gemini_api_key: SecretStr | None = None
+    gemini_model: str = "gemini-2.5-flash-lite"
+    gemini_base_url: str | None = None
+    llm_requests_per_minute: int = Field(default=60, ge=1, le=100_000)
+    llm_concurrency: int = Field(default=8, ge=1, le=256)
+    llm_timeout_seconds: float = Field(default=60.0, gt=0, le=600)
+    slack_webhook_url: SecretStr | None = None
+    owner_user_id: str | None = None
+
+    ui_host: str = "127.0.0.1"
+    ui_port: int = Field(default=3000, ge=1, le=65_535)
+    code_server_port: int = Field(default=4000, ge=1, le=65_535)
+
+    min_free_disk_mib: int = Field(default=1024, ge=0)
+
+    @field_validator("home", "sources_file", "dagster_home", mode="after")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
+
+    @field_validator("as_of", mode="after")
+    @classmethod
+    def _aware(cls, value: datetime | None) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+    @field_validator("as_of", "sources_file", "database_url", "gemini_api_key", mode="before")
+    @classmethod
+    def _blank_is_unset(cls, value: Any) -> Any:
+        return None if isinstance(value, str) and not value.strip() else value
+
+    @model_validator(mode="after")
+    def _starts_before_now(self) -> Settings:
+        if self.start_day > self.now().date():
+            raise ValueError(
+                f"{PREFIX}START_DAY ({self.start_day}) lies after the platform's clock "
+                f"({self.now().date()}); set {PREFIX}START_DAY to the first day that has data"
+            )
+        return self
+
+    def now(self) -> datetime:
+        """The platform's one clock: ``ANALYTICS_AS_OF`` where set, else the system's, in UTC."""
+        return self.as_of or datetime.now(UTC)
+
+    @property
+    def clock_skew(self) -> timedelta:
+        return timedelta(seconds=self.clock_skew_seconds)
+
+    @cached_property
+    def catalogue_folders(self) -> list[Path]:
+        """Folders with the user's own catalogue files, from a path list."""
+        return [Path(p).absolute() for p in self.catalogue_dirs.split(os.pathsep) if p.strip()]
+
+    @property
+    def dagster_home_dir(self) -> Path:
+        return self.dagster_home or self.home / "dagster"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read settings from overrides, the environment, then ``<home>/deployment.env``.
+
+    Raises SettingsError listing every wrong variable by its name.
+    """
+    home = Path(overrides.get("home") or os.environ.get(f"{PREFIX}HOME") or ".analytics")
+    try:
+        return Settings(_env_file=home / DEPLOYMENT_FILE, **overrides)  # type: ignore[call-arg]
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors(include_input=False, include_url=False):
+            name = "_".join(str(part) for part in problem["loc"]).upper()
+            variable = f"{PREFIX}{name}: " if name else ""
+            lines.append(f"{variable}{problem['msg'].removeprefix('Value error, ')}")
+        raise SettingsError("invalid settings\n  " + "\n  ".join(lines)) from None
+
+
+def write_deployment_file(home: Path, values: dict[str, str]) -> Path:
+    """Record what a deployment is (start day, pinned clock, sources) for later commands."""
+    home.mkdir(parents=True, exist_ok=True)
+    path = home / DEPLOYMENT_FILE
+    lines = [f"{PREFIX}{key.upper()}={value}" for key, value in sorted(values.items())]
+    scratch = path.with_suffix(".partial")
+    scratch.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    scratch.replace(path)
+    return path
+
+
+def child_environment(extra: dict[str, str]) -> dict[str, str]:
+    """The environment of a child process: this one's plus ``extra``."""
+    return {**os.environ, **extra}
+
+
+def export_to_process(extra: dict[str, str]) -> None:
+    """Put ``extra`` into this process's environment, for libraries that read only that."""
+    os.environ.update(extra)

@@ -1,0 +1,1 @@
+"""Postgres: the embedded server, roles, models, migrations, partitions and COPY."""

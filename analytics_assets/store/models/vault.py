@@ -1,0 +1,47 @@
+"""Zone ``vault``: person keys, known identifiers and exact counts awaiting release.
+
+Invariant: nothing here is readable by any role but the pipeline, and period keys by none at all.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, Column, Date, Integer, LargeBinary, Table
+from sqlalchemy.dialects.postgresql import JSONB
+
+from analytics_assets.store.models.base import metadata, text_column
+
+known_identifiers = Table(
+    "known_identifiers",
+    metadata,
+    text_column("user_id", "Whose identifier it is.", primary_key=True),
+    text_column("kind", "name, email, handle, ...", primary_key=True),
+    text_column("value", "The identifier.", primary_key=True),
+    schema="vault",
+    comment="Identifiers that must never leave: the scrubber's dictionary.",
+)
+
+period_keys = Table(
+    "period_keys",
+    metadata,
+    text_column("period_kind", "day, week or month.", primary_key=True),
+    Column("period", Date, primary_key=True, comment="First day of the period."),
+    Column("inner_pad", LargeBinary, nullable=False, comment="HMAC inner pad (RFC 2104)."),
+    Column("outer_pad", LargeBinary, nullable=False, comment="HMAC outer pad (RFC 2104)."),
+    CheckConstraint("length(inner_pad) = 64 and length(outer_pad) = 64", name="pad_length"),
+    schema="vault",
+    comment="Random HMAC key of each open period; deleted when the period closes.",
+)
+
+release_counts = Table(
+    "release_counts",
+    metadata,
+    text_column("release_table", "The table a class is released to.", primary_key=True),
+    text_column("period_kind", "day, week or month.", primary_key=True),
+    Column("period", Date, primary_key=True, comment="First day of the period."),
+    Column("dimensions", JSONB, primary_key=True, comment="The class: its quasi-identifiers."),
+    Column("n_people", Integer, nullable=False, comment="Exact number of distinct people."),
+    Column("measures", JSONB, nullable=False, comment="Aggregates released with the class."),
+    CheckConstraint("n_people > 10", name="floor"),
+    schema="vault",
+    comment="Exact counts of classes about to be released; emptied in the same transaction.",
+)

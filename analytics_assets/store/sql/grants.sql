@@ -1,0 +1,32 @@
+-- Who may do what. A role not named here may do nothing.
+grant usage on schema anonymous, published
+    to analytics_reader, analytics_analyst, analytics_api, analytics_pipeline,
+       analytics_retention, analytics_owner;
+grant select on all tables in schema anonymous, published
+    to analytics_reader, analytics_analyst, analytics_api, analytics_pipeline;
+grant insert on all tables in schema anonymous, published to analytics_pipeline;
+grant select, delete on all tables in schema anonymous, published to analytics_retention;
+
+grant usage on schema marts to analytics_analyst, analytics_api;
+grant select on all tables in schema marts to analytics_analyst, analytics_api;
+alter default privileges for role analytics_pipeline in schema marts
+    grant select on tables to analytics_analyst, analytics_api;
+
+grant usage on schema insights to analytics_analyst;
+grant select on insights.daily_summary to analytics_analyst;
+
+grant usage on schema inbox to analytics_api;
+grant insert, select (event_id) on inbox.entries to analytics_api;
+
+grant usage on schema vault to analytics_pipeline;
+grant select, insert, update, delete on vault.known_identifiers to analytics_pipeline;
+grant select, insert, delete on vault.release_counts to analytics_pipeline;
+-- Keys are put in and taken out; which periods have one may be seen, the keys may not.
+grant insert, delete, select (period_kind, period) on vault.period_keys to analytics_pipeline;
+
+grant usage on schema ops to analytics_pipeline, analytics_retention, analytics_api;
+grant select, insert, update, delete on all tables in schema ops to analytics_pipeline;
+grant usage on all sequences in schema ops to analytics_pipeline;
+grant usage on schema raw to analytics_owner;
+grant insert on ops.retention_log to analytics_retention;
+grant select on ops.event_schemas to analytics_api;

@@ -1,0 +1,105 @@
+"""Fixtures every suite shares: one embedded Postgres a session, one migrated database a test.
+
+Invariant: a test never sees another test's rows; databases are cloned from a migrated template.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from psycopg import sql
+
+from analytics_assets.settings import PREFIX, Settings, load_settings
+from analytics_assets.store.database import Database
+from analytics_assets.store.embedded import EmbeddedPostgres
+from analytics_assets.store.migrate import migrate, restrict_connections
+
+START_DAY = date(2026, 4, 27)
+AS_OF = datetime(2026, 6, 8, tzinfo=UTC)
+REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_settings_from_outside() -> None:
+    """Settings of the person running the tests must not change what is tested."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A running embedded server with a migrated database, named ``template_analytics``."""
+    home = tmp_path_factory.mktemp("server")
+    server = EmbeddedPostgres(home)
+    address = server.ensure_running()
+    template = Database(
+        host=address.host,
+        port=address.port,
+        name="template_analytics",
+        superuser=address.superuser,
+        admin_password=address.password,
+        secrets_dir=home / "secrets",
+    )
+    try:
+        migrate(template)
+        yield template
+    finally:
+        server.destroy()
+
+
+@pytest.fixture
+def database(postgres_server: Database) -> Iterator[Database]:
+    """A migrated, empty database of this test's own."""
+    clone = postgres_server.named(f"test_{next(_numbers)}")
+    with postgres_server.connect_as_admin("postgres") as admin:
+        admin.execute(
+            sql.SQL("create database {} template {} owner analytics_owner").format(
+                sql.Identifier(clone.name), sql.Identifier(postgres_server.name)
+            )
+        )
+        restrict_connections(admin, clone.name, dagster=False)
+    yield clone
+    with postgres_server.connect_as_admin("postgres") as admin:
+        admin.execute(
+            sql.SQL("drop database {} with (force)").format(sql.Identifier(clone.name))
+        )
+
+
+@pytest.fixture
+def home(tmp_path: Path, database: Database) -> Path:
+    """A platform home whose role passwords are those of the test server."""
+    folder = tmp_path / "home"
+    shutil.copytree(database.secrets_dir, folder / "secrets")
+    return folder
+
+
+@pytest.fixture
+def database_url(database: Database) -> str:
+    """What ``ANALYTICS_DATABASE_URL`` would be for this test's database."""
+    return (
+        f"postgresql://{database.superuser}:{database.admin_password}"
+        f"@{database.host}:{database.port}/{database.name}"
+    )
+
+
+@pytest.fixture
+def settings(home: Path, database_url: str) -> Settings:
+    """Settings of a deployment that starts on 2026-04-27, as of 2026-06-08."""
+    return load_settings(
+        home=home, database_url=database_url, start_day=START_DAY, as_of=AS_OF
+    )
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real files beside the repository; skips, saying so, where it is absent."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"real data files are not at {REAL_DATA}; this test needs them")
+    return REAL_DATA
