@@ -1,0 +1,34 @@
+{#
+    Views replaced in place, instead of dbt's create, rename twice and drop cascade: readers never
+    meet a gap, grants stay, views built on this one are not dropped, and two runs at once queue.
+
+    Config `read_as: invoker` makes readers need rights on what the view reads, so that a grant on
+    the whole schema opens no way into raw.
+#}
+{% materialization view, adapter='postgres' %}
+    {%- set target_relation = this.incorporate(type='view') -%}
+    {%- set existing_relation = load_cached_relation(this) -%}
+
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+    {% if existing_relation is not none and existing_relation.type != 'view' %}
+        {{ adapter.drop_relation(existing_relation) }}
+    {% endif %}
+    {% call statement('main') -%}
+        select pg_advisory_xact_lock(hashtextextended('{{ this.schema }}.{{ this.identifier }}', 0));
+        create or replace view {{ target_relation }}
+        {% if config.get('read_as') == 'invoker' -%} with (security_invoker = true) {%- endif %}
+        {% if config.get('contract').enforced -%} {{ get_assert_columns_equivalent(sql) }} {%- endif %}
+        as (
+            {{ sql }}
+        );
+    {%- endcall %}
+    {% do persist_docs(target_relation, model) %}
+
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {{ adapter.commit() }}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+
+    {{ return({'relations': [target_relation]}) }}
+{% endmaterialization %}

@@ -1,0 +1,137 @@
+{#
+    The window of a run: half-open UTC days [min_day, max_day), from session settings that the
+    caller puts into PGOPTIONS:
+
+        PGOPTIONS="-c analytics.min_day=2026-05-01 -c analytics.max_day=2026-05-08
+                   -c analytics.as_of=2026-06-08T00:00:00+00:00 -c analytics.start_day=2026-04-27"
+
+    There are no defaults: a model run without a window fails before it touches its table. The
+    settings are read when a model compiles and put in as literals, because Postgres prunes
+    partitions while planning only for constants: with current_setting() in the statement it would
+    plan and lock every partition of the table.
+#}
+
+{# One session setting, cast, as an SQL literal of that type. #}
+{% macro session_setting(name, type) -%}
+    {%- set value = "nullif(current_setting('analytics." ~ name ~ "', true), '')" -%}
+    {{- return(session_literals({name: value ~ '::' ~ type}, type)[0]) -}}
+{%- endmacro %}
+
+{# The instant the platform takes for now. #}
+{% macro as_of() -%}
+    {{- return(session_setting('as_of', 'timestamptz')) -}}
+{%- endmacro %}
+
+{# The first day of the deployment. #}
+{% macro start_day() -%}
+    {{- return(session_setting('start_day', 'date')) -}}
+{%- endmacro %}
+
+{# First day of the window, widened to the whole ISO week or month. #}
+{% macro window_start(grain='day') -%}
+    {{- return(window_bounds(grain)[0]) -}}
+{%- endmacro %}
+
+{# Day after the last of the window, widened to the whole ISO week or month. #}
+{% macro window_end(grain='day') -%}
+    {{- return(window_bounds(grain)[1]) -}}
+{%- endmacro %}
+
+{# Whether a column of type date lies in the (widened) window. #}
+{% macro in_window(column='day', grain='day') -%}
+    {%- set bounds = window_bounds(grain) -%}
+    ({{ column }} >= {{ bounds[0] }} and {{ column }} < {{ bounds[1] }})
+{%- endmacro %}
+
+{#
+    Whether raw rows of that category and day may still exist. Windows leave rows below the floor
+    as they are, in delete and insert alike; otherwise a rebuild after pruning would empty marts
+    that outlive raw. `category` is an SQL expression, or a list of category or table names.
+#}
+{% macro kept(category, day='day') -%}
+    not exists (
+        select 1
+        from (
+            -- Renamed so that the caller's columns are never taken for the floor's.
+            select event_category as floor_category, kept_from as floor_from
+            from {{ source('ops', 'retention_floor') }}
+        ) as retention_floor
+        where
+            {% if category is string -%}
+            retention_floor.floor_category = {{ category }}
+            {%- else -%}
+            retention_floor.floor_category in ('{{ category | join("', '") }}')
+            {%- endif %}
+            and {{ day }} < retention_floor.floor_from
+    )
+{%- endmacro %}
+
+{#
+    Pre-hook of every windowed table: take the table's lock, then delete what the model is about to
+    append. Hook and insert are one transaction. Without the lock two overlapping rebuilds would
+    each keep the other's rows; `lock_table` of the store takes the same one.
+
+    `category`: as in `kept`; leave it out where no source of the model is ever pruned.
+    `where`: replaces the window condition for tables of mixed grain.
+#}
+{% macro replace_window(day='day', grain='day', category=none, where=none) -%}
+    select pg_advisory_xact_lock(
+        hashtextextended('{{ this.schema }}.{{ this.identifier }}', 0)
+    );
+    {% if category is not none %}
+    -- Pruning writes the floor before it drops, so it waits until this window is whole again.
+    lock table {{ source('ops', 'retention_floor') }} in share mode;
+    {% endif %}
+    {% if is_incremental() %}
+    delete from {{ this }}
+    where
+        {{ where or in_window(day, grain) }}
+        {% if category is not none %}and {{ kept(category, day) }}{% endif %};
+    {% endif %}
+{%- endmacro %}
+
+{# [start, end) of the window as SQL: literals when a model runs, expressions otherwise. #}
+{% macro window_bounds(grain='day') -%}
+    {%- if grain not in ('day', 'week', 'month') -%}
+        {{ exceptions.raise_compiler_error("grain must be day, week or month, not " ~ grain) }}
+    {%- endif -%}
+    {%- set first = "nullif(current_setting('analytics.min_day', true), '')::date" -%}
+    {%- set after = "nullif(current_setting('analytics.max_day', true), '')::date" -%}
+    {%- set start, end = first, after -%}
+    {%- if grain != 'day' -%}
+        {%- set start -%} date_trunc('{{ grain }}', {{ first }}::timestamp)::date {%- endset -%}
+        {%- set end -%}
+            (date_trunc('{{ grain }}', ({{ after }} - 1)::timestamp) + interval '1 {{ grain }}')::date
+        {%- endset -%}
+    {%- endif -%}
+    {%- set bounds = session_literals({'min_day': start, 'max_day': end}, 'date') -%}
+    {%- if execute and bounds[0] >= bounds[1] -%}
+        {{ exceptions.raise_compiler_error(
+            "empty window: analytics.max_day is exclusive and must lie after analytics.min_day"
+        ) }}
+    {%- endif -%}
+    {{- return(bounds) -}}
+{%- endmacro %}
+
+{# Evaluate expressions over session settings; an unset one is an error that says what to do. #}
+{% macro session_literals(expressions, type) -%}
+    {%- if not execute -%}
+        {{- return(expressions.values() | list) -}}
+    {%- endif -%}
+    {%- set columns = [] -%}
+    {%- for expression in expressions.values() -%}
+        {%- do columns.append('(' ~ expression ~ ')::text') -%}
+    {%- endfor -%}
+    {%- set row = run_query('select ' ~ columns | join(', ')).rows[0] -%}
+    {%- set literals = [] -%}
+    {%- for name in expressions -%}
+        {%- if row[loop.index0] is none -%}
+            {{ exceptions.raise_compiler_error(
+                "analytics." ~ name ~ " is not set; give it to the session, for example "
+                ~ "PGOPTIONS='-c analytics.min_day=2026-05-01 -c analytics.max_day=2026-05-08'"
+            ) }}
+        {%- endif -%}
+        {%- do literals.append(type ~ " '" ~ row[loop.index0] ~ "'") -%}
+    {%- endfor -%}
+    {{- return(literals) -}}
+{%- endmacro %}
