@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
-import pwd
 import re
 import shutil
 import stat
@@ -68,7 +67,7 @@ class Binaries:
 def locate_binaries() -> Binaries:
     """The binaries of the installed wheel; raises EmbeddedPostgresUnavailable without them."""
     try:
-        spec = importlib.util.find_spec(PACKAGE)
+        spec = importlib.util.find_spec(PACKAGE) if os.name == "posix" else None
     except (ImportError, ValueError):
         spec = None
     for folder in (spec.submodule_search_locations or []) if spec else []:
@@ -87,6 +86,8 @@ def locate_binaries() -> Binaries:
 
 def service_account() -> Account:
     """The account that runs the server for root, which PostgreSQL refuses to serve."""
+    import pwd  # not at the top: Windows lacks it and must get as far as being told so
+
     for name in SERVICE_ACCOUNTS:
         with suppress(KeyError):
             entry = pwd.getpwnam(name)
@@ -179,7 +180,7 @@ def _trouble(binaries: Binaries, account: Account | None) -> str | None:
 
 
 def _copy_runtime(package_dir: Path, runtime: Path) -> None:
-    """Copy the wheel's programs and libraries so that ``runtime`` appears complete or not at all."""
+    """Copy the wheel's programs and libraries; ``runtime`` appears complete or not at all."""
     scratch = Path(tempfile.mkdtemp(prefix=f".{runtime.name}-", dir=runtime.parent))
     try:
         skip = shutil.ignore_patterns("include", "pgxs", "*.a", "__pycache__")

@@ -7,7 +7,6 @@ inside somebody's folder belongs to that somebody.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
 import time
@@ -78,7 +77,7 @@ def try_lock(path: Path) -> int | None:
     """
     descriptor = open_private(path, os.O_RDWR)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _flock_now(descriptor)
         # A holder may have deleted the file meanwhile; a lock on the deleted one excludes nobody.
         if os.path.samestat(os.fstat(descriptor), path.stat()):
             return descriptor
@@ -96,7 +95,7 @@ def is_locked(path: Path) -> bool:
     with suppress(FileNotFoundError):
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _flock_now(descriptor)
         except BlockingIOError:
             return True
         finally:
@@ -107,6 +106,8 @@ def is_locked(path: Path) -> bool:
 @contextmanager
 def exclusive_lock(path: Path, timeout: float) -> Iterator[int]:
     """Hold the lock of ``path``; yields its descriptor. Raises TimeoutError after ``timeout`` s."""
+    import fcntl
+
     deadline = time.monotonic() + timeout
     while (descriptor := try_lock(path)) is None:
         if time.monotonic() > deadline:
@@ -118,6 +119,12 @@ def exclusive_lock(path: Path, timeout: float) -> Iterator[int]:
         # Unlock outright: a child forked meanwhile may still hold a copy of the descriptor.
         fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
+
+
+def _flock_now(descriptor: int) -> None:
+    import fcntl  # not at the top: Windows lacks it and must get as far as being told so
+
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _owner(folder: Path) -> tuple[int, int]:
