@@ -312,8 +312,7 @@ class EmbeddedPostgres:
 
     def _stop(self, mode: StopMode) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
-        found = self._postmaster()
-        if found is not None:
+        if (found := self._postmaster()) is not None:
             kill(found.pid, SIGNALS[mode])
         while self._postmaster() is not None:
             if time.monotonic() > deadline:
