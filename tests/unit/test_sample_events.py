@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -339,6 +341,12 @@ def test_leaving_out_conversations_changes_no_event(sample: SampleManifest, tmp_
     other = small(tmp_path, events_only=True)
     assert other.event_files[0].read_bytes() == sample.event_files[0].read_bytes()
     assert (other.conversations, other.messages, other.service_jobs) == (0, 0, 0)
+
+
+def test_importing_the_generator_imports_no_numpy() -> None:
+    """The command line imports it on every start, also when no sample is wanted."""
+    code = "import sys, analytics_assets.sources.sample; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_progress_ends_at_the_number_of_events(tmp_path: Path) -> None:
