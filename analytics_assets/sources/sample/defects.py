@@ -23,8 +23,7 @@ LATE_SHARE: Final = 0.005
 DUPLICATE_SHARE: Final = 0.003
 MALFORMED_SHARE: Final = 0.001
 LONGEST_DELAY_DAYS: Final = 5
-OVERSIZED_BYTES: Final = 2_000_000
-MOST_OVERSIZED: Final = 8
+OVERSIZED_BYTES: Final = 64 * 1024
 # Bytes that are no UTF-8, smuggled through text as surrogates (written with surrogateescape).
 INVALID_UTF8: Final = b"\xff\xfe".decode("utf-8", "surrogateescape")
 
@@ -106,8 +105,6 @@ class Defects:
         kinds = list(self.malformed)
         made = sum(self.malformed.values())
         kind = kinds[made % len(kinds)]
-        if kind == "oversized" and self.malformed[kind] >= MOST_OVERSIZED:
-            kind = "unknown_event_type"
         self.malformed[kind] += 1
         row = batch.row(int(rng.integers(0, len(batch))))._replace(event_id=event_ids(rng, 1)[0])
         return self._break(row, kind, made // len(kinds))

@@ -27,13 +27,7 @@ class Device(NamedTuple):
     os: str
 
 
-LANGUAGE_FAMILIES: Final[dict[str, tuple[str, ...]]] = {
-    "web": ("JavaScript", "TypeScript", "PHP", "Ruby"),
-    "data": ("Python", "SQL", "R", "Julia"),
-    "systems": ("Go", "C++", "C", "Rust", "Zig"),
-    "jvm": ("Java", "Kotlin", "Scala"),
-    "dotnet": ("C#", "F#"),
-}
+# Eighteen languages of five families: web, data, systems, jvm, dotnet.
 LANGUAGES: Final[tuple[str, ...]] = (
     "Python", "JavaScript", "TypeScript", "Java", "Go", "C#", "C++", "Rust", "PHP", "SQL",
     "Ruby", "Kotlin", "C", "R", "Scala", "Julia", "F#", "Zig",
