@@ -1,0 +1,242 @@
+"""Gemini through the google-genai SDK, with each of its failures turned into a typed one.
+
+Belongs here: the SDK, its options and its quirks. Does not: pacing, validation, ledgers. Invariant:
+``google.genai`` is imported by the first call, never before; nothing of a request or a response but
+codes and token counts reaches an exception.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from analytics_assets.insights.provider import (
+    NO_USAGE,
+    Answer,
+    ConfigError,
+    RefusedError,
+    Request,
+    TransientError,
+    UnusableError,
+    Usage,
+)
+
+if TYPE_CHECKING:
+    from google import genai
+    from google.genai import errors, types
+
+    from analytics_assets.settings import Settings
+
+# The SDK's own default is another version; schemas and answers differ between them.
+API_VERSION = "v1beta"
+ATTEMPTS = 4
+RATE_LIMIT_TRIES = 4
+UNREADABLE_TRIES = 2
+TOO_MANY_REQUESTS = 429
+NOT_FOUND = 404
+SERVER_ERRORS = 500
+# 429 is left out: the SDK would ignore the delay the server asks for.
+RETRIED_CODES = [408, 500, 502, 503, 504]
+REFUSALS = frozenset(
+    {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "MODEL_ARMOR"}
+)
+_TRANSPORTS = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "anyio", "ssl"})
+_WRONG_ADDRESS = frozenset({"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"})
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)s")
+
+
+@dataclass
+class GeminiProvider:
+    """Asks ``model``. ``timeout`` (seconds) is for one attempt; see deadline for the whole.
+
+    Between attempts the SDK waits ``initial_delay``, doubled up to ``max_delay``, plus at most
+    ``jitter`` seconds.
+    """
+
+    api_key: str = field(repr=False)
+    model: str
+    base_url: str | None = None
+    timeout: float = 60.0
+    initial_delay: float = 1.0
+    max_delay: float = 30.0
+    jitter: float = 1.0
+    _client: genai.Client | None = field(default=None, init=False, repr=False)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> GeminiProvider | None:
+        """The configured provider, or None without ``ANALYTICS_GEMINI_API_KEY``."""
+        if settings.gemini_api_key is None:
+            return None
+        return cls(
+            api_key=settings.gemini_api_key.get_secret_value(),
+            model=settings.gemini_model,
+            base_url=settings.gemini_base_url,
+            timeout=settings.llm_timeout_seconds,
+        )
+
+    @property
+    def deadline(self) -> float:
+        """Seconds after which a call is given up, whatever the SDK is waiting for."""
+        return ATTEMPTS * (self.timeout + self.max_delay + self.jitter)
+
+    def fingerprint(self) -> Mapping[str, str]:
+        return {"provider": "gemini", "model": self.model, "api_version": API_VERSION}
+
+    async def generate(self, request: Request) -> Answer:
+        """Ask once; the SDK repeats on 5xx, time-outs and lost connections. See Provider."""
+        client = self._client or self._open()
+        from google.genai import errors
+
+        try:
+            async with asyncio.timeout(self.deadline):
+                response = await client.aio.models.generate_content(
+                    model=self.model, contents=request.text, config=_config(request)
+                )
+        except errors.APIError as error:
+            self._raise_api_error(error)
+        except UnicodeError:
+            raise _wrong_key("key_not_ascii") from None
+        except ValueError:
+            # A success whose body is not the JSON of an answer, as a proxy's page.
+            raise TransientError("unreadable_answer", tries=UNREADABLE_TRIES) from None
+        except Exception as error:
+            if not _is_transport(error):
+                raise
+            self._raise_transport_error(error)
+        return _answer(response)
+
+    async def aclose(self) -> None:
+        if self._client is not None:
+            await self._client.aio.aclose()
+            self._client.close()
+            self._client = None
+
+    def _open(self) -> genai.Client:
+        from google import genai
+        from google.genai import types
+
+        self._client = genai.Client(
+            api_key=self.api_key,
+            vertexai=False,
+            http_options=types.HttpOptions(
+                base_url=self.base_url,
+                api_version=API_VERSION,
+                timeout=round(self.timeout * 1000),
+                retry_options=types.HttpRetryOptions(
+                    attempts=ATTEMPTS,
+                    initial_delay=self.initial_delay,
+                    max_delay=self.max_delay,
+                    jitter=self.jitter,
+                    http_status_codes=RETRIED_CODES,
+                ),
+            ),
+        )
+        return self._client
+
+    def _raise_api_error(self, error: errors.APIError) -> NoReturn:
+        code = error.code
+        if code == TOO_MANY_REQUESTS:
+            raise TransientError(
+                "rate_limited", tries=RATE_LIMIT_TRIES, retry_after=_retry_after(error)
+            ) from None
+        if code in RETRIED_CODES or code >= SERVER_ERRORS:
+            raise TransientError(f"http_{code}") from None
+        status = error.status if re.fullmatch(r"[A-Z_]{1,40}", error.status or "") else "ERROR"
+        if code == NOT_FOUND:
+            raise ConfigError(
+                f"http_{code}",
+                f"Gemini does not know the model {self.model!r} ({code} {status}): check "
+                "ANALYTICS_GEMINI_MODEL and ANALYTICS_GEMINI_BASE_URL",
+            ) from None
+        raise ConfigError(
+            f"http_{code}",
+            f"Gemini refused the request ({code} {status}): check ANALYTICS_GEMINI_API_KEY, its "
+            "permissions and billing, and ANALYTICS_GEMINI_MODEL",
+        ) from None
+
+    def _raise_transport_error(self, error: Exception) -> NoReturn:
+        name = type(error).__name__
+        if name in _WRONG_ADDRESS:
+            raise ConfigError(
+                "wrong_address", "ANALYTICS_GEMINI_BASE_URL is not the address of an HTTP server"
+            ) from None
+        kind = "timeout" if "Timeout" in name else "unreachable"
+        raise TransientError(kind) from None
+
+
+def _config(request: Request) -> types.GenerateContentConfig:
+    from google.genai import types
+
+    return types.GenerateContentConfig(
+        system_instruction=request.system,
+        temperature=request.config.temperature,
+        seed=request.config.seed,
+        max_output_tokens=request.config.max_output_tokens,
+        response_mime_type="application/json",
+        response_schema=request.schema,
+    )
+
+
+def _answer(response: types.GenerateContentResponse) -> Answer:
+    """The answer, or what stood in its place: the SDK raises for none of it."""
+    usage = _usage(response)
+    feedback = response.prompt_feedback
+    if feedback is not None and feedback.block_reason is not None:
+        raise RefusedError(f"blocked_{_code(feedback.block_reason)}", usage)
+    if not response.candidates:
+        raise UnusableError("no_answer", "it was empty", usage)
+    reason = response.candidates[0].finish_reason
+    code = _code(reason)
+    if code.upper() in REFUSALS:
+        raise RefusedError(f"finish_{code}", usage)
+    if code == "max_tokens":
+        raise UnusableError("finish_max_tokens", "it was too long and was cut", usage)
+    if code not in ("stop", "none"):
+        raise UnusableError(f"finish_{code}", "it ended too early", usage)
+    text = response.text
+    if not text:
+        raise UnusableError("no_answer", "it was empty", usage)
+    return Answer(text, usage)
+
+
+def _usage(response: types.GenerateContentResponse) -> Usage:
+    found = response.usage_metadata
+    if found is None:
+        return NO_USAGE
+    return Usage(
+        input=found.prompt_token_count or 0,
+        output=(found.candidates_token_count or 0) + (found.thoughts_token_count or 0),
+        cached=found.cached_content_token_count or 0,
+    )
+
+
+def _code(reason: Any) -> str:
+    """A reason as a short stable code; the server may name one this SDK does not know."""
+    if reason is None:
+        return "none"
+    return re.sub(r"[^a-z_]", "", str(getattr(reason, "value", reason)).lower())[:40]
+
+
+def _retry_after(error: errors.APIError) -> float | None:
+    """Seconds the server asks to wait: RetryInfo of the body, else the header."""
+    body = error.details if isinstance(error.details, dict) else {}
+    inner = body.get("error", body)
+    details = inner.get("details") if isinstance(inner, dict) else None
+    for detail in details if isinstance(details, list) else []:
+        delay = detail.get("retryDelay") if isinstance(detail, dict) else None
+        if isinstance(delay, str) and (match := _DURATION.fullmatch(delay)):
+            return float(match.group(1))
+    headers = getattr(error.response, "headers", None) or {}
+    value = str(headers.get("retry-after", ""))
+    return float(value) if re.fullmatch(r"\d{1,6}", value) else None
+
+
+def _is_transport(error: Exception) -> bool:
+    return isinstance(error, OSError) or type(error).__module__.split(".")[0] in _TRANSPORTS
+
+
+def _wrong_key(error_class: str) -> ConfigError:
+    return ConfigError(error_class, "ANALYTICS_GEMINI_API_KEY holds characters no key has")

@@ -1,0 +1,151 @@
+"""A small company whose people write to an assistant: what raw and vault would hold of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from servers.gemini import GeminiServer
+
+from analytics_assets.insights.analysis import AnalysisOutcome, Limits, analyse
+from analytics_assets.insights.gemini import GeminiProvider
+from analytics_assets.store.database import Database
+from analytics_assets.windows import Window
+
+DAY = date(2026, 6, 1)
+NEXT = date(2026, 6, 2)
+NOW = datetime(2026, 6, 8, 6, tzinfo=UTC)
+FAST = Limits(requests_per_minute=100_000, concurrency=4, backoff=0.01)
+
+
+@dataclass
+class Company:
+    """Writes what raw and vault would hold."""
+
+    database: Database
+    conn: psycopg.Connection[Any]
+    written: int = 0
+
+    def user(
+        self,
+        user_id: str,
+        *,
+        consent: bool = True,
+        internal: bool = False,
+        since: datetime = datetime(2026, 1, 1, tzinfo=UTC),
+        **identifiers: str,
+    ) -> None:
+        self.conn.execute(
+            "update raw.users set valid_to = %s where user_id = %s and valid_to is null",
+            [since, user_id],
+        )
+        self.conn.execute(
+            "insert into raw.users (user_id, valid_from, insights_consent, is_internal, source) "
+            "values (%s, %s, %s, %s, 'test')",
+            [user_id, since, consent, internal],
+        )
+        for kind, value in identifiers.items():
+            self.conn.execute(
+                "insert into vault.known_identifiers values (%s, %s, %s)", [user_id, kind, value]
+            )
+
+    def says(
+        self,
+        user_id: str | None,
+        text: str,
+        *,
+        day: date = DAY,
+        conversation: str | None = None,
+        role: str = "user",
+    ) -> None:
+        self._partition("messages", day)
+        self.written += 1
+        at = datetime.combine(day, time(9), tzinfo=UTC) + timedelta(seconds=self.written)
+        self.conn.execute(
+            "insert into raw.messages "
+            "(day, message_id, conversation_id, user_id, role, content, created_at, source) "
+            "values (%s, %s, %s, %s, %s, %s, %s, 'test')",
+            [
+                day,
+                f"m{self.written:06}",
+                conversation or f"c-{user_id}",
+                user_id,
+                role,
+                text,
+                at,
+            ],
+        )
+
+    def conversation(self, conversation_id: str, user_id: str, *, day: date = DAY) -> None:
+        self._partition("conversations", day)
+        self.conn.execute(
+            "insert into raw.conversations (day, conversation_id, user_id, started_at, source) "
+            "values (%s, %s, %s, %s, 'test')",
+            [day, conversation_id, user_id, datetime.combine(day, time(8), tzinfo=UTC)],
+        )
+
+    def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        return self.conn.execute(query, parameters).fetchall()
+
+    def cached(self) -> dict[tuple[str, date], dict[str, Any]]:
+        found = self.rows("select user_id, analysis_date, insights from insights.analysis_cache")
+        return {(user_id, day): insights for user_id, day, insights in found}
+
+    def cache_bytes(self) -> list[tuple[Any, ...]]:
+        """Everything of the cache, row versions included."""
+        return self.rows(
+            "select xmin::text, a.*::text from insights.analysis_cache as a order by 2"
+        )
+
+    def calls(self) -> list[tuple[str, str | None]]:
+        return [
+            (state, error_class)
+            for state, error_class in self.rows(
+                "select state, error_class from ops.llm_call order by call_id"
+            )
+        ]
+
+    def _partition(self, table: str, day: date) -> None:
+        self.conn.execute(
+            sql.SQL(
+                "create table if not exists {} partition of {} for values from ({}) to ({})"
+            ).format(
+                sql.Identifier("raw", f"{table}_{day:%Y%m%d}"),
+                sql.Identifier("raw", table),
+                sql.Literal(day),
+                sql.Literal(day + timedelta(days=1)),
+            )
+        )
+
+
+def provider_of(server: GeminiServer, **options: Any) -> GeminiProvider:
+    settings = {
+        "api_key": server.key,
+        "model": "gemini-2.5-flash-lite",
+        "base_url": server.url,
+        "timeout": 10.0,
+        "initial_delay": 0.01,
+        "max_delay": 0.02,
+        "jitter": 0.0,
+    }
+    return GeminiProvider(**{**settings, **options})
+
+
+@dataclass
+class Analysis:
+    """Runs the analysis of some days from DAY with the real SDK against a loopback server."""
+
+    database: Database
+    server: GeminiServer
+
+    def __call__(self, days: int = 1, *, limits: Limits = FAST, **options: Any) -> AnalysisOutcome:
+        return analyse(
+            lambda: self.database.connect("analytics_pipeline"),
+            Window(DAY, DAY + timedelta(days=days)),
+            provider_of(self.server, **options),
+            NOW,
+            limits,
+        )

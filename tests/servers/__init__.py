@@ -1,0 +1,1 @@
+"""Real loopback servers that stand for the outside world in tests."""

@@ -1,0 +1,239 @@
+"""A loopback server that speaks Gemini's wire format, with faults on demand.
+
+It answers by rules over the text it is sent, so that tests exercise everything but the model's own
+wit. Faults are taken from a queue, one a request, optionally only for texts that hold a word. Every
+request is logged as received.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from time import monotonic
+from typing import Any, Self
+
+JSON = "application/json"
+Rule = Callable[[str], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What one request gets instead of an answer. ``only``: a word its text must hold."""
+
+    status: int = 200
+    body: str = ""
+    content_type: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
+    hang: threading.Event | None = None
+    only: str = ""
+
+
+@dataclass(frozen=True)
+class Logged:
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+    raw: str
+    at: float
+
+    @property
+    def text(self) -> str:
+        return "".join(part["text"] for part in self.body["contents"][0]["parts"])
+
+
+def rate_limited(retry_delay: str | None = "0s", *, only: str = "", after: str = "") -> Fault:
+    details = (
+        [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": retry_delay}]
+        if retry_delay is not None
+        else []
+    )
+    return _error(
+        429,
+        "RESOURCE_EXHAUSTED",
+        details=details,
+        only=only,
+        headers=(("Retry-After", after),) if after else (),
+    )
+
+
+def server_error(status: int = 500, *, only: str = "") -> Fault:
+    return _error(status, "INTERNAL", only=only)
+
+
+def refused(status: int, name: str, *, only: str = "") -> Fault:
+    return _error(status, name, only=only)
+
+
+def hang(event: threading.Event, *, only: str = "") -> Fault:
+    """No answer until ``event`` is set."""
+    return Fault(hang=event, only=only)
+
+
+def blocked_prompt(reason: str = "SAFETY", *, only: str = "") -> Fault:
+    return _ok({"promptFeedback": {"blockReason": reason}}, only=only)
+
+
+def finished(reason: str, text: str = "", *, only: str = "") -> Fault:
+    parts = [{"text": text}] if text else []
+    return _ok(_candidate(parts, reason), only=only)
+
+
+def answered(text: str, *, only: str = "") -> Fault:
+    """A success whose text is exactly ``text``."""
+    return _ok(_candidate([{"text": text}], "STOP"), only=only)
+
+
+def html(*, only: str = "") -> Fault:
+    return Fault(body="<html><body>Sign in</body></html>", content_type="text/html", only=only)
+
+
+def insight(**fields: Any) -> dict[str, Any]:
+    """A valid answer with some fields changed."""
+    return {
+        "goals": ["build"],
+        "outcome": "achieved",
+        "friction": [],
+        "feature_request": "none",
+        "sentiment": 4,
+        "satisfaction": 4,
+        "will_return": "likely",
+        "will_return_reason": "U got what U came for.",
+        "summary": "U built something and was content.",
+        **fields,
+    }
+
+
+def answer_by_rules(text: str) -> dict[str, Any]:
+    """A reader of little wit: looks for words in the transcript."""
+    lower = text.lower()
+    stuck = "error" in lower or "fails" in lower
+    return insight(
+        goals=["fix"] if stuck else ["build"],
+        outcome="not_achieved" if stuck else "achieved",
+        friction=["error"] if stuck else [],
+        feature_request="import_export" if "export" in lower else "none",
+        sentiment=2 if stuck else 4,
+        will_return="unsure" if stuck else "likely",
+    )
+
+
+@dataclass
+class GeminiServer:
+    """Use as a context manager; ``url`` is the base URL for the SDK."""
+
+    rule: Rule = answer_by_rules
+    faults: list[Fault] = field(default_factory=list)
+    requests: list[Logged] = field(default_factory=list)
+    on_request: Callable[[Logged], None] | None = None
+    key: str = "test-key"
+
+    def __enter__(self) -> Self:
+        self._lock = threading.Lock()
+        self._arrived = threading.Condition(self._lock)
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._http.daemon_threads = True
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._http.server_port}"
+
+    def wait_for(self, count: int, timeout: float = 60.0) -> None:
+        """Until ``count`` requests have arrived."""
+        with self._arrived:
+            if not self._arrived.wait_for(lambda: len(self.requests) >= count, timeout):
+                raise TimeoutError(f"{len(self.requests)} of {count} requests arrived")
+
+    @contextmanager
+    def fresh_log(self) -> Iterator[list[Logged]]:
+        """The requests that arrive inside the block."""
+        before = len(self.requests)
+        seen: list[Logged] = []
+        yield seen
+        seen.extend(self.requests[before:])
+
+    def respond(self, logged: Logged) -> Fault:
+        with self._arrived:
+            self.requests.append(logged)
+            fault = next((f for f in self.faults if f.only in logged.text), None)
+            if fault is not None:
+                self.faults.remove(fault)
+            self._arrived.notify_all()
+        if self.on_request is not None:
+            self.on_request(logged)
+        if fault is not None:
+            return fault
+        if logged.headers.get("x-goog-api-key") != self.key:
+            return refused(403, "PERMISSION_DENIED")
+        parts = [{"text": json.dumps(self.rule(logged.text))}]
+        return _ok(_candidate(parts, "STOP"))
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def do_POST(self) -> None:
+                raw = self.rfile.read(int(self.headers["content-length"])).decode()
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                logged = Logged(self.path, headers, json.loads(raw), raw, monotonic())
+                response = server.respond(logged)
+                if response.hang is not None:
+                    response.hang.wait(30)
+                    self.close_connection = True
+                    return
+                body = response.body.encode()
+                self.send_response(response.status)
+                self.send_header("Content-Type", response.content_type)
+                self.send_header("Content-Length", str(len(body)))
+                for name, value in response.headers:
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Stay silent."""
+
+        return Handler
+
+
+def _ok(payload: dict[str, Any], *, only: str = "") -> Fault:
+    usage = {
+        "promptTokenCount": 1000,
+        "candidatesTokenCount": 100,
+        "cachedContentTokenCount": 400,
+        "totalTokenCount": 1100,
+    }
+    body = {"usageMetadata": usage, "modelVersion": "fake", **payload}
+    return Fault(body=json.dumps(body), only=only)
+
+
+def _candidate(parts: list[dict[str, str]], reason: str) -> dict[str, Any]:
+    content = {"role": "model", "parts": parts}
+    return {"candidates": [{"content": content, "finishReason": reason, "index": 0}]}
+
+
+def _error(
+    status: int,
+    name: str,
+    *,
+    details: list[dict[str, str]] | None = None,
+    only: str = "",
+    headers: tuple[tuple[str, str], ...] = (),
+) -> Fault:
+    error = {"code": status, "message": "told by the server", "status": name}
+    body = {"error": {**error, "details": details or []}}
+    return Fault(status=status, body=json.dumps(body), only=only, headers=headers)
