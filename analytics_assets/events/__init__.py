@@ -1,0 +1,1 @@
+"""Events: the catalogue of their types, and what a valid one is."""
