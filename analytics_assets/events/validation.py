@@ -98,7 +98,7 @@ def _catalogue_check(catalogue: Catalogue, row: sql.Composable) -> Check:
         spelled[re.sub("[^a-z0-9]", "", event_type)].append(f"'{event_type}'")
     meant = {letters: " or ".join(names) for letters, names in spelled.items()}
     unknown = sql.SQL(
-        "{start} || case when left({row}.event_type, {longest}) ~ '^[A-Za-z][A-Za-z0-9_.-]*$'"
+        "{start} || case when {row}.event_type ~ '^[A-Za-z][A-Za-z0-9_.-]*$'"
         " then '''' || left({row}.event_type, {longest}) || '''' else 'this event type' end"
         " || ' is not in the catalogue; ' || coalesce('did you mean ' ||"
         " ({meant} ->> lower(regexp_replace({row}.event_type, '[^A-Za-z0-9]', '', 'g')))"

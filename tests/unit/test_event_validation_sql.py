@@ -106,11 +106,12 @@ def test_an_ambiguous_spelling_names_both_types(problem: Any) -> None:
 
 
 def test_what_does_not_look_like_a_type_is_not_repeated(problem: Any) -> None:
-    for name in ("marlene@example.org", SECRET, "ключ", "1.2.3.4"):
+    mail = "marlene" * 10 + "@example.org"
+    for name in ("marlene@example.org", mail, SECRET, "ключ", "1.2.3.4"):
         code, message = problem(name)
         assert code == "unknown_event_type"
         assert message.startswith("this event type is not in the catalogue; ")
-        assert name not in message
+        assert name[:7] not in message
     _, message = problem("a" * 1000)
     assert message.startswith(f"'{'a' * 64}' is not")
 

@@ -122,6 +122,18 @@ def test_every_time_python_writes_is_read_as_python_reads_it(
     assert microseconds(connection, [*texts]) == expected
 
 
+def test_every_day_of_the_calendar_and_no_other(connection: psycopg.Connection[Any]) -> None:
+    texts = [
+        f"{year}-{month:02d}-{day:02d}T00:00:00Z"
+        for year in (1900, 2000, 2023, 2024)
+        for month in range(14)
+        for day in range(33)
+    ]
+    expected = [by_python(text) for text in texts]
+    assert sum(value is not None for value in expected) == 365 + 366 + 365 + 366
+    assert microseconds(connection, [*texts]) == expected
+
+
 digits = st.integers(0, 99).map(lambda number: f"{number:02d}")
 near_misses = st.builds(
     "{}-{}-{}{}{}:{}:{}{}{}".format,

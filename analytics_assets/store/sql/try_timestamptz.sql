@@ -28,6 +28,10 @@ return case
     else (
         case when length(value) > 26 then regexp_replace(value, '(\.[0-9]{6})[0-9]+', '\1')
         else value end
-        || case when substr(value, 20) ~ '[Zz+-]' then '' else 'Z' end
+        || case
+            when value like '%Z' or value like '%z' then ''
+            when substr(value, 20) like '%+%' or substr(value, 20) like '%-%' then ''
+            else 'Z'
+        end
     )::timestamptz
 end;
