@@ -1,0 +1,1 @@
+"""What keeps people unrecognisable in everything that leaves the platform."""
