@@ -67,27 +67,44 @@
 {%- endmacro %}
 
 {#
+    Whether some events of that day may have been pruned, whatever their category: for models that
+    mix categories, whose rows of such a day can no longer be told in full.
+#}
+{% macro some_events_pruned(day='day') -%}
+    {{ day }} < (
+        select coalesce(max(kept_from), '-infinity')
+        from {{ source('ops', 'retention_floor') }}
+        where event_category not in (
+            'conversations', 'messages', 'service_jobs', 'rejected_events'
+        )
+    )
+{%- endmacro %}
+
+{#
     Pre-hook of every windowed table: take the table's lock, then delete what the model is about to
     append. Hook and insert are one transaction. Without the lock two overlapping rebuilds would
     each keep the other's rows; `lock_table` of the store takes the same one.
 
     `category`: as in `kept`; leave it out where no source of the model is ever pruned.
-    `where`: replaces the window condition for tables of mixed grain.
+    `where`: replaces the window condition, for tables of mixed grain or with rows that stay.
 #}
 {% macro replace_window(day='day', grain='day', category=none, where=none) -%}
-    select pg_advisory_xact_lock(
-        hashtextextended('{{ this.schema }}.{{ this.identifier }}', 0)
-    );
-    {% if category is not none %}
-    -- Pruning writes the floor before it drops, so it waits until this window is whole again.
-    lock table {{ source('ops', 'retention_floor') }} in share mode;
-    {% endif %}
+    {{ lock_window() }}
     {% if is_incremental() %}
     delete from {{ this }}
     where
         {{ where or in_window(day, grain) }}
         {% if category is not none %}and {{ kept(category, day) }}{% endif %};
     {% endif %}
+{%- endmacro %}
+
+{# Take the lock of the model's table, and hold pruning back until the window is whole again. #}
+{% macro lock_window() -%}
+    select pg_advisory_xact_lock(
+        hashtextextended('{{ this.schema }}.{{ this.identifier }}', 0)
+    );
+    -- Pruning writes the floor before it drops anything.
+    lock table {{ source('ops', 'retention_floor') }} in share mode;
 {%- endmacro %}
 
 {# [start, end) of the window as SQL: literals when a model runs, expressions otherwise. #}

@@ -1,0 +1,165 @@
+"""How tests run dbt: in this process, or as a process of its own.
+
+Belongs here: environment, arguments and outcome of one ``dbt build``. Does not: fixtures, rows.
+Invariant: dbt runs as the pipeline's role, with the window in its session, as in production.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from analytics_assets.settings import PROJECT_ROOT
+from analytics_assets.store.database import Database
+
+PROJECT_DIR = PROJECT_ROOT / "dbt"
+START_DAY = date(2026, 4, 27)
+AS_OF = datetime(2026, 6, 8, tzinfo=UTC)
+FINE = frozenset({"success", "pass", "warn"})
+
+
+@dataclass(frozen=True)
+class DbtOutcome:
+    """What one ``dbt build`` did: the status, seconds and message of each node by its name."""
+
+    success: bool
+    statuses: Mapping[str, str]
+    seconds: Mapping[str, float]
+    messages: Mapping[str, str]
+
+    def failed(self) -> dict[str, str]:
+        """Nodes that neither succeeded nor were skipped, with their messages."""
+        return {
+            name: self.messages[name]
+            for name, status in self.statuses.items()
+            if status not in FINE and status != "skipped"
+        }
+
+    def check(self) -> DbtOutcome:
+        """This outcome, or an assertion error that names what failed."""
+        assert self.success, self.failed()
+        return self
+
+
+def dbt_environment(
+    database: Database,
+    min_day: date | None,
+    max_day: date | None,
+    *,
+    as_of: datetime = AS_OF,
+    start_day: date = START_DAY,
+    session: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """The variables dbt is given, ``session`` settings among them; an end of None is left unset."""
+    settings = {
+        "analytics.min_day": min_day and min_day.isoformat(),
+        "analytics.max_day": max_day and max_day.isoformat(),
+        "analytics.as_of": as_of.isoformat(),
+        "analytics.start_day": start_day.isoformat(),
+        "enable_partitionwise_aggregate": "on",
+        "timezone": "UTC",
+        "jit": "off",
+        **(session or {}),
+    }
+    parameters = database.parameters("analytics_pipeline")
+    return {
+        "ANALYTICS_DBT_HOST": str(parameters["host"]),
+        "ANALYTICS_DBT_PORT": str(parameters["port"]),
+        "ANALYTICS_DBT_DBNAME": str(parameters["dbname"]),
+        "ANALYTICS_DBT_USER": str(parameters["user"]),
+        "ANALYTICS_DBT_PASSWORD": str(parameters["password"]),
+        "PGOPTIONS": " ".join(f"-c {name}={value}" for name, value in settings.items() if value),
+    }
+
+
+class DbtBuilder:
+    """Runs ``dbt build`` for one database; the parsed project is kept between its runs."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.database = database
+        self.folder = folder
+
+    def build(
+        self,
+        min_day: date | None,
+        max_day: date | None,
+        *,
+        select: str = "tag:marts",
+        as_of: datetime = AS_OF,
+        start_day: date = START_DAY,
+        threads: int = 2,
+        session: Mapping[str, str] | None = None,
+        extra: Sequence[str] = (),
+    ) -> DbtOutcome:
+        """Build in this process (importing dbt anew costs seconds); never raises on failures."""
+        from dbt.cli.main import dbtRunner
+
+        environment = dbt_environment(
+            self.database, min_day, max_day, as_of=as_of, start_day=start_day, session=session
+        )
+        with _environment(environment):
+            result = dbtRunner().invoke(
+                [*self._arguments("target", select, threads, quiet=True), *extra]
+            )
+        if result.exception is not None:
+            raise result.exception
+        assert result.result is not None
+        statuses: dict[str, str] = {}
+        seconds: dict[str, float] = {}
+        messages: dict[str, str] = {}
+        for node in result.result.results:  # type: ignore[union-attr]
+            statuses[node.node.name] = str(node.status)
+            seconds[node.node.name] = node.execution_time
+            messages[node.node.name] = str(node.message)
+        return DbtOutcome(bool(result.success), statuses, seconds, messages)
+
+    def start(
+        self, min_day: date, max_day: date, *, select: str = "tag:marts", lane: str = "lane"
+    ) -> subprocess.Popen[str]:
+        """Start ``dbt build`` as a process of its own, as Dagster does."""
+        command = [sys.executable, "-m", "dbt.cli.main"]
+        return subprocess.Popen(
+            [*command, *self._arguments(lane, select, 2, quiet=False)],
+            env={**os.environ, **dbt_environment(self.database, min_day, max_day)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def _arguments(self, lane: str, select: str, threads: int, *, quiet: bool) -> list[str]:
+        return [
+            *(["--quiet", "--log-level", "none", "--log-level-file", "none"] if quiet else []),
+            "build",
+            "--select",
+            select,
+            "--threads",
+            str(threads),
+            "--project-dir",
+            str(PROJECT_DIR),
+            "--profiles-dir",
+            str(PROJECT_DIR),
+            "--target-path",
+            str(self.folder / lane),
+            "--log-path",
+            str(self.folder / f"{lane}-logs"),
+        ]
+
+
+@contextlib.contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
