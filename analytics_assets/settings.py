@@ -8,6 +8,8 @@ module that reads the environment; an invalid value fails at start and names its
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -51,6 +53,7 @@ class Settings(BaseSettings):
 
     ui_host: str = "127.0.0.1"
     ui_port: int = Field(default=3000, ge=1, le=65_535)
+    code_server_host: str = "127.0.0.1"
     code_server_port: int = Field(default=4000, ge=1, le=65_535)
 
     min_free_disk_mib: int = Field(default=1024, ge=0)
@@ -132,6 +135,21 @@ def child_environment(extra: dict[str, str]) -> dict[str, str]:
     return {**os.environ, **extra}
 
 
-def export_to_process(extra: dict[str, str]) -> None:
-    """Put ``extra`` into this process's environment, for libraries that read only that."""
-    os.environ.update(extra)
+def export_to_process(values: dict[str, str]) -> None:
+    """Put values into this process's environment, for libraries that read only that."""
+    os.environ.update(values)
+
+
+@contextmanager
+def exported(values: dict[str, str]) -> Iterator[None]:
+    """Like ``export_to_process``, undone on leaving."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -46,7 +46,7 @@ class Database:
     superuser: str
     secrets_dir: Path
     options: tuple[tuple[str, str], ...] = ()
-    admin_password: str | None = None
+    admin_password: str | None = field(default=None, repr=False)
 
     @classmethod
     def open(cls, settings: Settings) -> Database:

@@ -1,0 +1,55 @@
+"""Assets of zone ``insights`` that need Python: per-user insights and the daily summary.
+
+Belongs here: the stage as Dagster sees it. Does not: prompts, scrubbing, providers (insights/).
+Invariant: a missing key or a failing model never fails a run; the summary says what is missing.
+"""
+
+import dagster as dg
+
+from analytics_assets.assets.specs import table_spec
+from analytics_assets.partitions import SINGLE_RUN, window_of
+from analytics_assets.resources import Platform
+
+
+def insights_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinition]:
+    cache_spec = table_spec(
+        "insights",
+        "analysis_cache",
+        kinds={"python", "gemini"},
+        deps=[["raw", "messages"], ["raw", "conversations"], ["raw", "users"]],
+        partitions_def=daily,
+    )
+    summary_spec = table_spec(
+        "insights",
+        "daily_summary",
+        kinds={"python", "slack"},
+        deps=[
+            ["marts", "daily_metrics"],
+            ["marts", "event_aggregations"],
+            ["insights", "analysis_cache"],
+            ["insights", "user_activity"],
+        ],
+        partitions_def=daily,
+    )
+
+    @dg.multi_asset(
+        name="analysis_cache", specs=[cache_spec], backfill_policy=SINGLE_RUN, pool="llm"
+    )
+    def analysis_cache(
+        context: dg.AssetExecutionContext, platform: Platform
+    ) -> dg.MaterializeResult:
+        from analytics_assets.insights.analysis import analyse_window
+
+        outcome = analyse_window(platform.database, window_of(context), platform.settings)
+        return dg.MaterializeResult(asset_key=cache_spec.key, metadata=outcome.metadata())
+
+    @dg.multi_asset(name="daily_summary", specs=[summary_spec], backfill_policy=SINGLE_RUN)
+    def daily_summary(
+        context: dg.AssetExecutionContext, platform: Platform
+    ) -> dg.MaterializeResult:
+        from analytics_assets.insights.daily_summary import summarise_window
+
+        outcome = summarise_window(platform.database, window_of(context), platform.settings)
+        return dg.MaterializeResult(asset_key=summary_spec.key, metadata=outcome.metadata())
+
+    return [analysis_cache, daily_summary]

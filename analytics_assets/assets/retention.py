@@ -1,0 +1,68 @@
+"""Assets of zone ``retention``: partitions past their class's cut-off, dropped and proven gone.
+
+Belongs here: the stage as Dagster sees it. Does not: cut-offs and drops (retention/). Invariant:
+pruning runs after the release of everything that still needed the rows.
+"""
+
+import dagster as dg
+
+from analytics_assets.assets.specs import OWNERS, column_schema
+from analytics_assets.partitions import SINGLE_RUN
+from analytics_assets.resources import Platform
+
+RELEASED = (
+    ["anonymous", "analytics_events"],
+    ["published", "ai_usage_trends"],
+    ["published", "archetype_distribution"],
+    ["published", "event_trends"],
+    ["published", "install_trends"],
+    ["published", "search_trends"],
+)
+REBUILT = (
+    ["marts", "event_aggregations"],
+    ["marts", "daily_metrics"],
+    ["marts", "server_installs"],
+    ["insights", "user_activity"],
+    ["insights", "analysis_cache"],
+    ["insights", "daily_summary"],
+)
+
+
+class RetentionConfig(dg.Config):
+    """Run config of the pruning asset."""
+
+    dry_run: bool = False
+
+
+def retention_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinition]:
+    @dg.asset(
+        key=["retention", "retention_pruned_partitions"],
+        group_name="retention",
+        description=(
+            "Raw partitions older than their class's retention, dropped by DROP, survivors "
+            "re-counted; one row each in ops.retention_log."
+        ),
+        owners=OWNERS,
+        kinds={"postgres", "python"},
+        metadata={"dagster/column_schema": column_schema("ops", "retention_log")},
+        deps=[dg.AssetKey(key) for key in (*RELEASED, *REBUILT)],
+        partitions_def=daily,
+        backfill_policy=SINGLE_RUN,
+        pool="warehouse",
+    )
+    def retention_pruned_partitions(
+        context: dg.AssetExecutionContext, platform: Platform, config: RetentionConfig
+    ) -> dg.MaterializeResult:
+        from analytics_assets.retention.prune import prune
+
+        report = prune(
+            platform.database,
+            platform.catalogue,
+            platform.settings.now(),
+            platform.settings.start_day,
+            dry_run=config.dry_run,
+            run_id=context.run_id,
+        )
+        return dg.MaterializeResult(metadata=report.metadata())
+
+    return [retention_pruned_partitions]

@@ -1,0 +1,108 @@
+"""Asset checks that block what comes after them.
+
+Belongs here: which check guards which asset. Does not: how it is computed (privacy/, events/).
+Invariant: no check catches an error of its own and calls it a result; facts name nobody.
+https://docs.dagster.io/guides/test/asset-checks
+"""
+
+import dagster as dg
+
+from analytics_assets.assets.retention import RELEASED
+from analytics_assets.partitions import window_of
+from analytics_assets.resources import Platform
+
+EVENTS = dg.AssetKey(["raw", "platform_events"])
+REJECTED = dg.AssetKey(["raw", "rejected_events"])
+AGGREGATIONS = dg.AssetKey(["marts", "event_aggregations"])
+
+
+def build_checks() -> list[dg.AssetChecksDefinition]:
+    @dg.asset_check(asset=REJECTED, blocking=True, description="At most 5 % were rejected.")
+    def rejected_share(
+        context: dg.AssetCheckExecutionContext, platform: Platform
+    ) -> dg.AssetCheckResult:
+        from analytics_assets.events.quality import rejected_share
+
+        with platform.connect() as connection:
+            outcome = rejected_share(connection, window_of(context))
+        return _result(outcome.passed, outcome.explanation, outcome.facts)
+
+    @dg.asset_check(asset=EVENTS, description="The newest event is at most 26 hours old.")
+    def freshness(platform: Platform) -> dg.AssetCheckResult:
+        from analytics_assets.events.quality import freshness
+
+        with platform.connect() as connection:
+            outcome = freshness(connection, platform.settings.now())
+        return _result(
+            outcome.passed, outcome.explanation, outcome.facts, dg.AssetCheckSeverity.WARN
+        )
+
+    @dg.asset_check(asset=AGGREGATIONS, description="No day has far more or fewer events.")
+    def row_count_anomaly(
+        context: dg.AssetCheckExecutionContext, platform: Platform
+    ) -> dg.AssetCheckResult:
+        from analytics_assets.events.quality import row_count_anomaly
+
+        with platform.connect() as connection:
+            outcome = row_count_anomaly(connection, window_of(context), platform.settings.now())
+        return _result(
+            outcome.passed, outcome.explanation, outcome.facts, dg.AssetCheckSeverity.WARN
+        )
+
+    released = [dg.AssetKey(key) for key in RELEASED]
+    return [
+        rejected_share,
+        freshness,
+        row_count_anomaly,
+        *(_floor_check(key) for key in released),
+        *(_forbidden_check(key) for key in released),
+    ]
+
+
+def _floor_check(key: dg.AssetKey) -> dg.AssetChecksDefinition:
+    table = ".".join(key.path)
+
+    @dg.asset_check(
+        asset=key,
+        name="k_floor",
+        blocking=True,
+        description="Every class has more than 10 people and stands in the ledger.",
+    )
+    def k_floor(platform: Platform) -> dg.AssetCheckResult:
+        from analytics_assets.privacy.floor import k_floor_violations
+
+        with platform.connect() as connection:
+            violations = k_floor_violations(connection, table)
+        return _result(not violations, "; ".join(violations) or "all classes hold", {})
+
+    return k_floor
+
+
+def _forbidden_check(key: dg.AssetKey) -> dg.AssetChecksDefinition:
+    schema, table = key.path
+
+    @dg.asset_check(
+        asset=key,
+        name="forbidden_columns",
+        blocking=True,
+        description="No column or value that could name a person.",
+    )
+    def forbidden_columns(platform: Platform) -> dg.AssetCheckResult:
+        from analytics_assets.privacy.forbidden import scan
+
+        with platform.connect() as connection:
+            findings = [str(f) for f in scan(connection, tables=[(schema, table)])]
+        return _result(not findings, "; ".join(findings) or "nothing found", {})
+
+    return forbidden_columns
+
+
+def _result(
+    passed: bool,
+    explanation: str,
+    facts: dict[str, float | int | str],
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=passed, severity=severity, description=explanation, metadata=dict(facts)
+    )

@@ -1,0 +1,75 @@
+"""What all commands share: settings, the console, and how a failure is told.
+
+Invariant: expected failures print one sentence that says what to do, never a traceback.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from analytics_assets.settings import Settings, SettingsError, load_settings
+
+console = Console()
+errors = Console(stderr=True)
+
+
+@contextmanager
+def told_plainly() -> Iterator[None]:
+    """Turn the failures we know into one message and exit code 1."""
+    from analytics_assets.events.catalogue import CatalogueError
+    from analytics_assets.sources.errors import SourceError
+    from analytics_assets.sources.sample.manifest import SampleError
+    from analytics_assets.store.database import DatabaseUnavailable
+    from analytics_assets.store.embedded import EmbeddedPostgresError
+
+    try:
+        yield
+    except (
+        SettingsError,
+        DatabaseUnavailable,
+        EmbeddedPostgresError,
+        CatalogueError,
+        SourceError,
+        SampleError,
+    ) as error:
+        errors.print(f"error: {error}", style="bold red", markup=False, highlight=False)
+        raise typer.Exit(1) from None
+
+
+def settings_or_exit(**overrides: Any) -> Settings:
+    with told_plainly():
+        return load_settings(**{k: v for k, v in overrides.items() if v is not None})
+
+
+def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
+    """A table for people; numbers stand to the right."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
+    for index, column in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    console.print(table)
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, default=str, indent=2))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    return str(value)

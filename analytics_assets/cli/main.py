@@ -1,0 +1,30 @@
+"""``analytics-assets``: the list of commands.
+
+Belongs here: wiring. Does not: what commands do. Invariant: listing commands imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from analytics_assets.cli import doctor, run, sample, serve, sources, store
+
+app = typer.Typer(
+    name="analytics-assets",
+    help="Run and look after the analytics platform.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("run")(run.run)
+app.command("up")(serve.up)
+app.command("exec", context_settings={"ignore_unknown_options": True})(serve.execute)
+app.command("sample")(sample.sample)
+app.command("migrate")(store.migrate)
+app.command("psql")(store.psql)
+app.command("doctor")(doctor.doctor)
+app.add_typer(sources.app, name="sources")
+
+
+def main() -> None:
+    app()

@@ -1,0 +1,205 @@
+"""``analytics-assets run``: load the sources and materialize every asset in one run.
+
+Belongs here: choosing window and clock, progress, and what is printed afterwards. Does not: the
+run itself, which is Dagster's. Invariant: one call is one Dagster run, kept in its history.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from analytics_assets.cli import report
+from analytics_assets.cli.console import console, errors, settings_or_exit, told_plainly
+from analytics_assets.cli.sample import DAYS, START_DAY, write_sample
+from analytics_assets.cli.serve import prepare
+from analytics_assets.settings import (
+    DEPLOYMENT_FILE,
+    PREFIX,
+    Settings,
+    export_to_process,
+    write_deployment_file,
+)
+from analytics_assets.windows import Window, next_month
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+MONTH_HOLD_BACK = timedelta(days=7)
+
+
+def run(
+    sources: Annotated[
+        Path | None, typer.Option(help="Sources file; the sample where there is none.")
+    ] = None,
+    start: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day to materialize.")
+    ] = None,
+    end: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day to materialize.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Load the sources and materialize all assets for all days, in one run."""
+    settings = _deployment(sources)
+    export_to_process(prepare(settings))
+
+    import dagster as dg
+
+    from analytics_assets.definitions import build_definitions
+    from analytics_assets.jobs import EVERYTHING
+    from analytics_assets.partitions import daily_partitions, deployment_window, range_tags
+
+    whole = deployment_window(settings)
+    window = Window(
+        start.date() if start else whole.start,
+        end.date() + timedelta(days=1) if end else whole.end,
+    )
+    try:
+        tags = range_tags(window, daily_partitions(settings))
+    except ValueError as error:
+        errors.print(f"error: {error}", style="bold red")
+        raise typer.Exit(2) from None
+    job = build_definitions(settings).resolve_job_def(EVERYTHING)
+    began = datetime.now(UTC)
+    with dg.DagsterInstance.get() as instance, _progress(instance, as_json):
+        result = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+        record = instance.get_run_record_by_id(result.run_id)
+        step_seconds = {
+            stats.step_key: (stats.end_time or 0) - (stats.start_time or 0)
+            for stats in instance.get_run_step_stats(result.run_id)
+        }
+    seconds = (datetime.now(UTC) - began).total_seconds()
+    with told_plainly():
+        outcome = report.collect(settings, window, result.run_id, seconds, step_seconds)
+        _keep_duration(settings, window, record)
+    failures = _failures(result)
+    report.show(outcome, failures, as_json=as_json)
+    if not result.success:
+        raise typer.Exit(1)
+
+
+def _deployment(sources: Path | None) -> Settings:
+    """Settings of this run; a new deployment without sources becomes that of the sample."""
+    settings = settings_or_exit()
+    if sources is not None:
+        return settings_or_exit(sources_file=sources)
+    if settings.sources_file is not None:
+        _refresh_sample(settings)
+        return settings
+    file = write_sample(settings.home / "sample")
+    last = START_DAY + timedelta(days=DAYS)
+    as_of = datetime.combine(next_month(last - timedelta(days=1)), time.min, UTC) + MONTH_HOLD_BACK
+    path = write_deployment_file(
+        settings.home,
+        {
+            "sources_file": str(file),
+            "start_day": START_DAY.isoformat(),
+            "as_of": as_of.isoformat(),
+        },
+    )
+    console.print(f"clock pinned to {as_of:%Y-%m-%d} for the sample, in {path}")
+    return settings_or_exit()
+
+
+def _refresh_sample(settings: Settings) -> None:
+    """Write the sample again if someone has removed its files."""
+    sample_folder = settings.home / "sample"
+    if settings.sources_file is not None and settings.sources_file.parent == sample_folder:
+        write_sample(sample_folder)
+    elif settings.sources_file is not None and not settings.sources_file.exists():
+        errors.print(
+            f"error: {settings.sources_file} does not exist; correct {PREFIX}SOURCES_FILE, which "
+            f"may stand in {settings.home / DEPLOYMENT_FILE}",
+            style="bold red",
+        )
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _progress(instance: dg.DagsterInstance, quiet: bool) -> Iterator[None]:
+    """Show the newest run's steps as they end, until left."""
+    if quiet:
+        yield
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    done = threading.Event()
+    columns = (
+        TextColumn("{task.description:<44}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=not console.is_terminal) as bar:
+        task = bar.add_task("starting", total=None)
+        watcher = threading.Thread(
+            target=_watch, args=(instance, bar, task, done), name="progress", daemon=True
+        )
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watcher.join(timeout=5)
+
+
+def _watch(instance: dg.DagsterInstance, bar: Any, task: Any, done: threading.Event) -> None:
+    import dagster as dg
+
+    known = {record.dagster_run.run_id for record in instance.get_run_records(limit=1)}
+    while not done.wait(0.5):
+        newest = instance.get_run_records(limit=1)
+        if not newest or newest[0].dagster_run.run_id in known:
+            continue
+        run_id = newest[0].dagster_run.run_id
+        plan = instance.get_run_by_id(run_id)
+        total = len(plan.step_keys_to_execute or []) if plan else 0
+        finished = instance.all_logs(
+            run_id, of_type={dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE}
+        )
+        started = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_START)
+        current = started[-1].dagster_event.step_key if started else "planning"
+        bar.update(task, description=str(current), completed=len(finished), total=total or None)
+
+
+def _failures(result: dg.ExecuteInProcessResult) -> list[str]:
+    """One line for each step or check that failed; messages were scrubbed where they arose."""
+    lines = []
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            cause = error.cause if error and error.cause else error
+            lines.append(f"{event.step_key}: {cause.message.strip() if cause else 'failed'}")
+    return lines
+
+
+def _keep_duration(settings: Settings, window: Window, record: dg.RunRecord | None) -> None:
+    from analytics_assets.store.database import Database
+    from analytics_assets.store.run_durations import RunDuration, record_run
+
+    if record is None:
+        return
+    with Database.open(settings).connect("analytics_pipeline") as connection:
+        record_run(
+            connection,
+            RunDuration(
+                run_id=record.dagster_run.run_id,
+                job_name=record.dagster_run.job_name,
+                status=record.dagster_run.status.value,
+                started_at=_moment(record.start_time),
+                finished_at=_moment(record.end_time),
+                partition_start=window.start,
+                partition_end=window.last_day,
+            ),
+        )
+
+
+def _moment(timestamp: float | None) -> datetime | None:
+    return None if timestamp is None else datetime.fromtimestamp(timestamp, UTC)

@@ -1,0 +1,145 @@
+"""``up`` and ``exec``: Dagster's processes with the platform's environment.
+
+Belongs here: starting, watching and stopping them. Invariant: a taken port is named before
+anything starts, and stopping leaves the database as it was.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from analytics_assets.cli.console import console, errors, settings_or_exit, told_plainly
+from analytics_assets.instance import (
+    WORKSPACE_FILE,
+    dagster_command,
+    dagster_environment,
+    prepare_dagster_home,
+)
+from analytics_assets.settings import PREFIX, Settings, child_environment
+
+STOP_SECONDS = 30
+
+
+def prepare(settings: Settings) -> dict[str, str]:
+    """Bring the database up to date and return the environment of Dagster's processes."""
+    from analytics_assets.manifest import ensure_manifest
+    from analytics_assets.store.database import Database
+    from analytics_assets.store.migrate import is_migrated, migrate
+
+    with told_plainly():
+        database = Database.open(settings)
+        if not is_migrated(database):
+            migrate(database)
+        ensure_manifest(settings)
+    prepare_dagster_home(settings)
+    return dagster_environment(settings, database)
+
+
+def execute(
+    command: Annotated[list[str], typer.Argument(help="The command and its arguments.")],
+) -> None:
+    """Run a command (say `dagster instance info`) with the platform's environment."""
+    environment = child_environment(prepare(settings_or_exit()))
+    beside = dagster_command(command[0])
+    program = beside if os.access(beside, os.X_OK) else shutil.which(command[0])
+    if program is None:
+        errors.print(f"error: no program named {command[0]}", style="bold red")
+        raise typer.Exit(127)
+    os.execve(program, [program, *command[1:]], environment)  # noqa: S606
+
+
+def up() -> None:
+    """Serve the Dagster UI, with daemon and code server, until Ctrl-C."""
+    settings = settings_or_exit()
+    _refuse_taken_ports(settings)
+    environment = child_environment(prepare(settings))
+    subprocess.run(
+        [dagster_command("dagster"), "instance", "migrate"],
+        env=environment,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    children = [subprocess.Popen(c, env=environment) for c in _commands(settings)]
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        console.print(
+            f"Dagster UI: http://{settings.ui_host}:{settings.ui_port}  (Ctrl-C stops everything)"
+        )
+        ended = _first_to_end(children)
+        errors.print(f"error: {ended.args!r} ended with {ended.returncode}", style="bold red")
+        raise typer.Exit(1)
+    except KeyboardInterrupt:
+        console.print("stopping")
+    finally:
+        _stop(children)
+
+
+def _commands(settings: Settings) -> list[list[str]]:
+    workspace = ["-w", str(WORKSPACE_FILE)]
+    code_server = [
+        "code-server", "start", "-h", settings.code_server_host,
+        "-p", str(settings.code_server_port), "-m", "analytics_assets.definitions",
+    ]  # fmt: skip
+    return [
+        [dagster_command("dagster"), *code_server],
+        [
+            dagster_command("dagster-webserver"),
+            *("-h", settings.ui_host, "-p", str(settings.ui_port)),
+            *workspace,
+        ],
+        [dagster_command("dagster-daemon"), "run", *workspace],
+    ]
+
+
+def _refuse_taken_ports(settings: Settings) -> None:
+    for name, host, port in (
+        ("UI_PORT", settings.ui_host, settings.ui_port),
+        ("CODE_SERVER_PORT", settings.code_server_host, settings.code_server_port),
+    ):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                errors.print(
+                    f"error: port {port} on {host} cannot be used ({error.strerror}); stop what "
+                    f"uses it, or set {PREFIX}{name} to another port",
+                    style="bold red",
+                )
+                raise typer.Exit(1) from None
+
+
+def _first_to_end(children: Sequence[subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    while True:
+        for child in children:
+            if child.poll() is not None:
+                return child
+        time.sleep(0.5)
+
+
+def _stop(children: Sequence[subprocess.Popen[bytes]]) -> None:
+    """End all children; those that do not listen within the grace time are killed."""
+    for child in reversed(children):
+        if child.poll() is None:
+            child.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    for child in children:
+        try:
+            child.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
