@@ -19,7 +19,7 @@ AGGREGATIONS = dg.AssetKey(["marts", "event_aggregations"])
 def build_checks() -> list[dg.AssetChecksDefinition]:
     @dg.asset_check(asset=REJECTED, blocking=True, description="At most 5 % were rejected.")
     def rejected_share(
-        context: dg.AssetCheckExecutionContext, platform: Platform
+        context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.AssetCheckResult:
         from analytics_assets.events.quality import rejected_share
 
@@ -28,7 +28,7 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
         return _result(outcome.passed, outcome.explanation, outcome.facts)
 
     @dg.asset_check(asset=EVENTS, description="The newest event is at most 26 hours old.")
-    def freshness(platform: Platform) -> dg.AssetCheckResult:
+    def freshness(platform: dg.ResourceParam[Platform]) -> dg.AssetCheckResult:
         from analytics_assets.events.quality import freshness
 
         with platform.connect() as connection:
@@ -39,7 +39,7 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
 
     @dg.asset_check(asset=AGGREGATIONS, description="No day has far more or fewer events.")
     def row_count_anomaly(
-        context: dg.AssetCheckExecutionContext, platform: Platform
+        context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.AssetCheckResult:
         from analytics_assets.events.quality import row_count_anomaly
 
@@ -68,7 +68,7 @@ def _floor_check(key: dg.AssetKey) -> dg.AssetChecksDefinition:
         blocking=True,
         description="Every class has more than 10 people and stands in the ledger.",
     )
-    def k_floor(platform: Platform) -> dg.AssetCheckResult:
+    def k_floor(platform: dg.ResourceParam[Platform]) -> dg.AssetCheckResult:
         from analytics_assets.privacy.floor import k_floor_violations
 
         with platform.connect() as connection:
@@ -87,7 +87,7 @@ def _forbidden_check(key: dg.AssetKey) -> dg.AssetChecksDefinition:
         blocking=True,
         description="No column or value that could name a person.",
     )
-    def forbidden_columns(platform: Platform) -> dg.AssetCheckResult:
+    def forbidden_columns(platform: dg.ResourceParam[Platform]) -> dg.AssetCheckResult:
         from analytics_assets.privacy.forbidden import scan
 
         with platform.connect() as connection:

@@ -39,7 +39,7 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
         schedules=build_schedules(settings, daily),
         sensors=build_sensors(daily),
         resources={
-            "platform": Platform.of(settings),
+            "platform": Platform(settings),
             "dbt": Dbt(project_dir=dbt_project(settings), dbt_executable=dbt_executable()),
         },
         executor=EXECUTOR,

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from dagster_dbt import DbtCliResource, DbtProject
 from packaging.version import Version
-from pydantic import PrivateAttr
 
 from analytics_assets.settings import Settings, exported
 from analytics_assets.windows import Window
@@ -32,20 +31,14 @@ if TYPE_CHECKING:
 MANIFEST_HELP = "run `make setup` (or `dbt parse` in dbt/) to build it"
 
 
-class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Settings and what hangs on them, opened on first use."""
+class Platform:
+    """Settings and what hangs on them, opened on first use.
 
-    _settings: Settings = PrivateAttr()
+    A plain object, not a ConfigurableResource: it has no run config, and Dagster would copy it.
+    """
 
-    @classmethod
-    def of(cls, settings: Settings) -> Platform:
-        platform = cls()
-        platform._settings = settings
-        return platform
-
-    @property
-    def settings(self) -> Settings:
-        return self._settings
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
 
     @cached_property
     def database(self) -> Database:

@@ -32,7 +32,7 @@ def build_sensors(daily: dg.DailyPartitionsDefinition) -> list[dg.SensorDefiniti
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def dirty_days(
-        context: dg.SensorEvaluationContext, platform: Platform
+        context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]
     ) -> dg.SensorResult | dg.SkipReason:
         """Rebuild the days in the inbox and those that loads, replays and deletions dirtied."""
         from analytics_assets.store.dirty_days import days_waiting
@@ -55,7 +55,9 @@ def build_sensors(daily: dg.DailyPartitionsDefinition) -> list[dg.SensorDefiniti
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=30,
     )
-    def run_failed(context: dg.RunFailureSensorContext, platform: Platform) -> None:
+    def run_failed(
+        context: dg.RunFailureSensorContext, platform: dg.ResourceParam[Platform]
+    ) -> None:
         """Tell the team which run failed, and keep how long it took."""
         _record(context, platform)
         url = platform.settings.slack_webhook_url
@@ -82,7 +84,9 @@ def build_sensors(daily: dg.DailyPartitionsDefinition) -> list[dg.SensorDefiniti
             minimum_interval_seconds=30,
             description="Keep how long the run took in ops.run_durations.",
         )
-        def record(context: dg.RunStatusSensorContext, platform: Platform) -> None:
+        def record(
+            context: dg.RunStatusSensorContext, platform: dg.ResourceParam[Platform]
+        ) -> None:
             _record(context, platform)
 
         return record

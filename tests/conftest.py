@@ -48,6 +48,11 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databa
         secrets_dir=home / "secrets",
     )
     try:
+        # Nothing in this cluster outlives the session; durability is tested on servers of its own.
+        with template.connect_as_admin("postgres") as admin:
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                admin.execute(sql.SQL("alter system set {} = off").format(sql.Identifier(setting)))
+            admin.execute("select pg_reload_conf()")
         migrate(template)
         yield template
     finally:
@@ -67,9 +72,7 @@ def database(postgres_server: Database) -> Iterator[Database]:
         restrict_connections(admin, clone.name, dagster=False)
     yield clone
     with postgres_server.connect_as_admin("postgres") as admin:
-        admin.execute(
-            sql.SQL("drop database {} with (force)").format(sql.Identifier(clone.name))
-        )
+        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(clone.name)))
 
 
 @pytest.fixture
@@ -92,9 +95,7 @@ def database_url(database: Database) -> str:
 @pytest.fixture
 def settings(home: Path, database_url: str) -> Settings:
     """Settings of a deployment that starts on 2026-04-27, as of 2026-06-08."""
-    return load_settings(
-        home=home, database_url=database_url, start_day=START_DAY, as_of=AS_OF
-    )
+    return load_settings(home=home, database_url=database_url, start_day=START_DAY, as_of=AS_OF)
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,7 @@ def insights_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefini
         name="analysis_cache", specs=[cache_spec], backfill_policy=SINGLE_RUN, pool="llm"
     )
     def analysis_cache(
-        context: dg.AssetExecutionContext, platform: Platform
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult:
         from analytics_assets.insights.analysis import analyse_window
 
@@ -45,7 +45,7 @@ def insights_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefini
 
     @dg.multi_asset(name="daily_summary", specs=[summary_spec], backfill_policy=SINGLE_RUN)
     def daily_summary(
-        context: dg.AssetExecutionContext, platform: Platform
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult:
         from analytics_assets.insights.daily_summary import summarise_window
 

@@ -29,7 +29,9 @@ def marts_assets(
         dagster_dbt_translator=ZoneTranslator(),
         pool="warehouse",
     )
-    def marts(context: dg.AssetExecutionContext, platform: Platform, dbt: Dbt) -> Iterator[Any]:
+    def marts(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], dbt: Dbt
+    ) -> Iterator[Any]:
         yield from run_dbt(dbt, platform, context, window_of(context))
 
     return [marts]

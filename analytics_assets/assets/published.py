@@ -30,7 +30,9 @@ def release_assets(
         dagster_dbt_translator=ZoneTranslator(),
         pool="warehouse",
     )
-    def release(context: dg.AssetExecutionContext, platform: Platform, dbt: Dbt) -> Iterator[Any]:
+    def release(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], dbt: Dbt
+    ) -> Iterator[Any]:
         from analytics_assets.privacy.period_keys import ensure_period_keys
 
         with platform.connect() as connection:

@@ -34,7 +34,7 @@ def raw_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinition]
         retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
     )
     def raw(
-        context: dg.AssetExecutionContext, platform: Platform
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> Iterator[dg.MaterializeResult]:
         from analytics_assets.sources.load import load_window
 

@@ -51,7 +51,9 @@ def retention_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefin
         pool="warehouse",
     )
     def retention_pruned_partitions(
-        context: dg.AssetExecutionContext, platform: Platform, config: RetentionConfig
+        context: dg.AssetExecutionContext,
+        platform: dg.ResourceParam[Platform],
+        config: RetentionConfig,
     ) -> dg.MaterializeResult:
         from analytics_assets.retention.prune import prune
 

@@ -6,9 +6,10 @@ run itself, which is Dagster's. Invariant: one call is one Dagster run, kept in 
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     import dagster as dg
 
 MONTH_HOLD_BACK = timedelta(days=7)
+# Dagster keeps every event; the terminal shows progress and the outcome instead.
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def run(
@@ -68,8 +71,11 @@ def run(
         raise typer.Exit(2) from None
     job = build_definitions(settings).resolve_job_def(EVERYTHING)
     began = datetime.now(UTC)
-    with dg.DagsterInstance.get() as instance, _progress(instance, as_json):
-        result = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+    with dg.DagsterInstance.get() as instance:
+        with _progress(instance, as_json), _noise_to(settings.home / "logs" / "run.log"):
+            result = job.execute_in_process(
+                instance=instance, tags=tags, run_config=QUIET, raise_on_error=False
+            )
         record = instance.get_run_record_by_id(result.run_id)
         step_seconds = {
             stats.step_key: (stats.end_time or 0) - (stats.start_time or 0)
@@ -128,6 +134,7 @@ def _progress(instance: dg.DagsterInstance, quiet: bool) -> Iterator[None]:
     if quiet:
         yield
         return
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     done = threading.Event()
@@ -137,7 +144,8 @@ def _progress(instance: dg.DagsterInstance, quiet: bool) -> Iterator[None]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=not console.is_terminal) as bar:
+    terminal = Console(file=sys.stdout)
+    with Progress(*columns, console=terminal, transient=not terminal.is_terminal) as bar:
         task = bar.add_task("starting", total=None)
         watcher = threading.Thread(
             target=_watch, args=(instance, bar, task, done), name="progress", daemon=True
@@ -148,6 +156,14 @@ def _progress(instance: dg.DagsterInstance, quiet: bool) -> Iterator[None]:
         finally:
             done.set()
             watcher.join(timeout=5)
+
+
+@contextmanager
+def _noise_to(log: Path) -> Iterator[None]:
+    """Send what libraries print to a file; dbt's lines are there for whoever looks."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as file, redirect_stdout(file):
+        yield
 
 
 def _watch(instance: dg.DagsterInstance, bar: Any, task: Any, done: threading.Event) -> None:

@@ -111,9 +111,7 @@ def _create_database(admin: psycopg.Connection[Any], name: str, *, owner: str) -
 def restrict_connections(admin: psycopg.Connection[Any], name: str, *, dagster: bool) -> None:
     """Let only the platform's roles into a database; Dagster's lets in only its own."""
     database = sql.Identifier(name)
-    admin.execute(
-        sql.SQL("revoke connect, temporary on database {} from public").format(database)
-    )
+    admin.execute(sql.SQL("revoke connect, temporary on database {} from public").format(database))
     if dagster:
         return
     roles = [role for role in LOGIN_ROLES if role != "analytics_dagster"]
@@ -122,9 +120,7 @@ def restrict_connections(admin: psycopg.Connection[Any], name: str, *, dagster: 
             database, sql.SQL(", ").join(map(sql.Identifier, roles))
         )
     )
-    admin.execute(
-        sql.SQL("grant temporary on database {} to analytics_pipeline").format(database)
-    )
+    admin.execute(sql.SQL("grant temporary on database {} to analytics_pipeline").format(database))
 
 
 def _create_schemas(connection: psycopg.Connection[Any]) -> None:

@@ -339,6 +339,7 @@ def upgrade() -> None:
         schema="ops",
         comment="Every question put to a model.",
     )
+    op.create_index("ix_llm_call_cache_key", "llm_call", ["cache_key"], unique=False, schema="ops")
     op.create_index(
         "uq_llm_call_done",
         "llm_call",
@@ -468,7 +469,7 @@ def upgrade() -> None:
             "held_back_share",
             sa.Numeric(),
             nullable=True,
-            comment="Share of people held back; empty below 11.",
+            comment="Upper bound of the share held back, in steps of 11 people; empty below 22.",
         ),
         sa.Column(
             "plan_version", sa.Text(), nullable=False, comment="Version of the release rules."
