@@ -17,7 +17,8 @@ from rich.table import Table
 from analytics_assets.settings import Settings, SettingsError, load_settings
 
 console = Console()
-errors = Console(stderr=True)
+# Remarks beside the result go where they cannot spoil --json.
+notes = errors = Console(stderr=True)
 
 
 @contextmanager

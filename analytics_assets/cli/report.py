@@ -45,7 +45,7 @@ group by 1, 2
 order by 1, 2
 """
 _RETENTION = """
-select coalesce(event_category, table_name), count(*), sum(rows_dropped)::bigint, max(cutoff)
+select coalesce(event_category, table_name), count(partition_name), sum(rows_dropped)::bigint, max(cutoff)
 from ops.retention_log
 where not dry_run and run_id = %s
 group by 1

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analytics_assets.cli import report
-from analytics_assets.cli.console import console, errors, settings_or_exit, told_plainly
+from analytics_assets.cli.console import errors, notes, settings_or_exit, told_plainly
 from analytics_assets.cli.sample import DAYS, START_DAY, write_sample
 from analytics_assets.cli.serve import prepare
 from analytics_assets.settings import (
@@ -110,7 +110,7 @@ def _deployment(sources: Path | None) -> Settings:
             "as_of": as_of.isoformat(),
         },
     )
-    console.print(f"clock pinned to {as_of:%Y-%m-%d} for the sample, in {path}")
+    notes.print(f"clock pinned to {as_of:%Y-%m-%d} for the sample, in {path}")
     return settings_or_exit()
 
 

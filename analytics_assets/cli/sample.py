@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from analytics_assets.cli.console import console, told_plainly
+from analytics_assets.cli.console import notes, told_plainly
 
 START_DAY = date(2026, 4, 27)
 USERS, DAYS, EVENTS, SEED = 400, 35, 60_000, 7
@@ -53,9 +53,9 @@ def write_sample(
             "start_day": start_day,
         }
         if found is not None and _matches(found.parameters, wanted):
-            console.print(f"sample is already in {destination}")
+            notes.print(f"sample is already in {destination}")
             return found.sources_file
-        with Progress(console=console, transient=True) as progress:
+        with Progress(console=notes, transient=True) as progress:
             task = progress.add_task("writing the sample", total=None)
 
             def report(done: int, total: int) -> None:
@@ -70,7 +70,7 @@ def write_sample(
                 start_day=start_day,
                 progress=report,
             )
-    console.print(
+    notes.print(
         f"wrote {manifest.event_lines:,} event lines and {manifest.messages:,} messages of "
         f"{users:,} users to {destination}"
     )

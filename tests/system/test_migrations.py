@@ -14,7 +14,9 @@ def test_the_migrations_build_exactly_what_the_models_say(database: Database) ->
 
 def test_migrating_again_keeps_rows_and_changes_nothing(database: Database) -> None:
     with database.connect("analytics_pipeline") as connection:
-        connection.execute("insert into ops.dirty_days (day, reason) values ('2026-05-01', 'replay')")
+        connection.execute(
+            "insert into ops.dirty_days (day, reason) values ('2026-05-01', 'replay')"
+        )
     migrate(database)
     assert is_migrated(database)
     with database.connect("analytics_pipeline") as connection:
