@@ -16,7 +16,7 @@ from analytics_assets.assets.retention import retention_assets
 from analytics_assets.checks import build_checks
 from analytics_assets.jobs import EXECUTOR, build_jobs
 from analytics_assets.partitions import daily_partitions
-from analytics_assets.resources import Dbt, Platform, dbt_executable, dbt_project
+from analytics_assets.resources import Dbt, Platform, dbt_executable
 from analytics_assets.schedules import build_schedules
 from analytics_assets.sensors import build_sensors
 from analytics_assets.settings import Settings, load_settings
@@ -40,7 +40,7 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
         sensors=build_sensors(daily),
         resources={
             "platform": Platform(settings),
-            "dbt": Dbt(project_dir=dbt_project(settings), dbt_executable=dbt_executable()),
+            "dbt": Dbt(project_dir=str(settings.dbt_project_dir), dbt_executable=dbt_executable()),
         },
         executor=EXECUTOR,
     )

@@ -6,6 +6,7 @@ cli/). Invariant: Dagster connects as its own role to its own database and to no
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -49,7 +50,10 @@ def prepare_dagster_home(settings: Settings) -> Path:
     source = PROJECT_ROOT / INSTANCE_FILE
     target = home / INSTANCE_FILE
     if not target.exists() or target.read_bytes() != source.read_bytes():
-        shutil.copyfile(source, target)
+        # Several processes may start at once: none may read half a file.
+        scratch = target.with_name(f".{INSTANCE_FILE}.{os.getpid()}")
+        shutil.copyfile(source, scratch)
+        scratch.replace(target)
     return home
 
 

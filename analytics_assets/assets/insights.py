@@ -37,7 +37,7 @@ def insights_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefini
     )
     def analysis_cache(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
-    ) -> dg.MaterializeResult:
+    ) -> dg.MaterializeResult[None]:
         from analytics_assets.insights.analysis import analyse_window
 
         outcome = analyse_window(platform.database, window_of(context), platform.settings)
@@ -46,7 +46,7 @@ def insights_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefini
     @dg.multi_asset(name="daily_summary", specs=[summary_spec], backfill_policy=SINGLE_RUN)
     def daily_summary(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
-    ) -> dg.MaterializeResult:
+    ) -> dg.MaterializeResult[None]:
         from analytics_assets.insights.daily_summary import summarise_window
 
         outcome = summarise_window(platform.database, window_of(context), platform.settings)

@@ -1,7 +1,8 @@
 """Assets of zone ``marts`` (and the SQL part of ``insights``): one dbt invocation.
 
 Belongs here: the stage as Dagster sees it. Does not: SQL, which is in dbt/models. Invariant: each
-table's window is deleted and rebuilt in one transaction.
+table's window is deleted and rebuilt in one transaction, and dirty days are closed by the run that
+has rebuilt all of them.
 """
 
 from collections.abc import Iterator
@@ -32,6 +33,15 @@ def marts_assets(
     def marts(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], dbt: Dbt
     ) -> Iterator[Any]:
-        yield from run_dbt(dbt, platform, context, window_of(context))
+        from analytics_assets.store import dirty_days
+
+        window = window_of(context)
+        with platform.connect() as connection:
+            # Read before building: what is dirtied meanwhile stays open for another run.
+            revision = dirty_days.newest_revision(connection)
+        yield from run_dbt(dbt, platform, context, window)
+        if not context.is_subset:
+            with platform.connect() as connection:
+                dirty_days.close(connection, revision, window, context.run_id)
 
     return [marts]

@@ -35,7 +35,7 @@ def raw_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinition]
     )
     def raw(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
-    ) -> Iterator[dg.MaterializeResult]:
+    ) -> Iterator[dg.MaterializeResult[None]]:
         from analytics_assets.sources.load import load_window
 
         report = load_window(

@@ -54,7 +54,7 @@ def retention_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefin
         context: dg.AssetExecutionContext,
         platform: dg.ResourceParam[Platform],
         config: RetentionConfig,
-    ) -> dg.MaterializeResult:
+    ) -> dg.MaterializeResult[None]:
         from analytics_assets.retention.prune import prune
 
         report = prune(

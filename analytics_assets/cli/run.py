@@ -181,7 +181,7 @@ def _watch(instance: dg.DagsterInstance, bar: Any, task: Any, done: threading.Ev
             run_id, of_type={dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE}
         )
         started = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_START)
-        current = started[-1].dagster_event.step_key if started else "planning"
+        current = started[-1].step_key if started else "planning"
         bar.update(task, description=str(current), completed=len(finished), total=total or None)
 
 

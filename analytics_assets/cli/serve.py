@@ -13,6 +13,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -26,7 +27,7 @@ from analytics_assets.instance import (
 )
 from analytics_assets.settings import PREFIX, Settings, child_environment
 
-STOP_SECONDS = 30
+STOP_SECONDS = 15
 
 
 def prepare(settings: Settings) -> dict[str, str]:
@@ -69,7 +70,11 @@ def up() -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    children = [subprocess.Popen(c, env=environment) for c in _commands(settings)]
+    # A session of its own each: Ctrl-C reaches us alone, and we can end a child with its children.
+    children = [
+        subprocess.Popen(command, env=environment, start_new_session=True)
+        for command in _commands(settings)
+    ]
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         console.print(
@@ -131,14 +136,16 @@ def _stop(children: Sequence[subprocess.Popen[bytes]]) -> None:
     """End all children; those that do not listen within the grace time are killed."""
     for child in reversed(children):
         if child.poll() is None:
-            child.send_signal(signal.SIGTERM)
+            child.send_signal(signal.SIGINT)
     deadline = time.monotonic() + STOP_SECONDS
     for child in children:
         try:
             child.wait(max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+            errors.print(f"{child.args!r} does not stop; killing it")
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
 
 
 def _interrupt(*_: object) -> None:

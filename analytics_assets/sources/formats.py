@@ -157,9 +157,7 @@ def _parquet_chunks(path: Path, name: str) -> Iterator[Chunk]:
         yield collector.finish()
 
 
-def _csv_chunks(
-    stream: Any, options: CsvOptions, path: Path, name: str
-) -> Iterator[Chunk]:
+def _csv_chunks(stream: Any, options: CsvOptions, path: Path, name: str) -> Iterator[Chunk]:
     encoding = options.encoding
     source = stream if encoding in {"utf-8", "utf-8-sig"} else Transcoded(stream, encoding)
     tabs = path.with_suffix("").suffix == ".tsv" or path.suffix == ".tsv"

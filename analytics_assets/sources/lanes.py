@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 LANES: Final = 2
 _REFUSALS: Final = {
     "22P05": ("nul_byte", "the record holds \\u0000, which Postgres cannot store; remove it"),
-    "22021": ("nul_byte", "the record holds a NUL character, which Postgres cannot store; remove it"),
+    "22021": (
+        "nul_byte",
+        "the record holds a NUL character, which Postgres cannot store; remove it",
+    ),
     "22P02": ("invalid_json", "a JSON value is not as the standard has it, such as NaN; mend it"),
     "22003": ("out_of_range", "a number has too many digits; send fewer"),
 }

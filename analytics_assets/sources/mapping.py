@@ -227,9 +227,7 @@ class Mapper:
         if not compute.any(is_broken).as_py():
             return parsed.drop_columns([BROKEN]), []
         broken = parsed.filter(is_broken)
-        lines = zip(
-            broken.column(LINE).to_pylist(), broken.column(BROKEN).to_pylist(), strict=True
-        )
+        lines = zip(broken.column(LINE).to_pylist(), broken.column(BROKEN).to_pylist(), strict=True)
         bad = [
             BadLine(number, "malformed_json", _NO_OBJECT, escaped(text.rstrip().encode()))
             for number, text in lines
@@ -259,7 +257,10 @@ class Mapper:
                     ) from None
                 return self._run(parsed.slice(0, 0))[0], [_failed(parsed)]
         half = parsed.num_rows // 2
-        (first, bad), (second, more) = self._run(parsed.slice(0, half)), self._run(parsed.slice(half))
+        (first, bad), (second, more) = (
+            self._run(parsed.slice(0, half)),
+            self._run(parsed.slice(half)),
+        )
         return pa.concat_tables([first, second]), [*bad, *more]
 
     def _derive_ids(self) -> None:

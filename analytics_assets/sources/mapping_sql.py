@@ -139,8 +139,9 @@ class MappingQuery:
     def complete(self, inner: str, types: dict[str, str]) -> str:
         """The whole query, given the columns and types of the inner one."""
         known = {name.lower(): (name, kind) for name, kind in types.items()}
-        values = {c.name: self._value(c, *known[c.name]) for c in self.contract.columns
-                  if c.name in known}
+        values = {
+            c.name: self._value(c, *known[c.name]) for c in self.contract.columns if c.name in known
+        }
         if self.source.subject and self.source.subject.lower() in known:
             name, kind = known[self.source.subject.lower()]
             values["subject"] = as_text(f"mapped.{quoted(name)}", kind, json=False)
@@ -213,8 +214,9 @@ class MappingQuery:
             for name in checked
         ]
         awkward = [_AWKWARD, *(f"coalesce({_suspicious(quoted(n))}, false)" for n in checked)]
-        sizes = [f"coalesce(strlen({quoted(n)}), 0)" for n in ("event_data", "metadata")
-                 if n in columns]
+        sizes = [
+            f"coalesce(strlen({quoted(n)}), 0)" for n in ("event_data", "metadata") if n in columns
+        ]
         outputs += [
             f"coalesce({', '.join(problems)}) as problem",
             f"({' + '.join(sizes) or '0'})::integer as byte_size",

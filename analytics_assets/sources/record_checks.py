@@ -222,5 +222,3 @@ def checked_columns(contract: Contract) -> sql.Composable:
         for column in contract.columns
         if column.kind == "moment"
     )
-
-

@@ -60,15 +60,21 @@ class EventStage(Stage):
             sql.SQL(_CHECK).format(
                 staged=self.staged,
                 checked=self.checked,
-                problem=sql.SQL("case when s.problem is not null then s.problem else {} end").format(
-                    shape
-                ),
+                problem=sql.SQL(
+                    "case when s.problem is not null then s.problem else {} end"
+                ).format(shape),
                 columns=_columns(self.contract.names, "s"),
             )
         )
 
     def _load(self, connection: psycopg.Connection[Any], origin: Origin) -> Outcome:
         names = {"checked": self.checked}
+        # Without it the planner takes the chunk for a single row, and compares all with all.
+        connection.execute(
+            sql.SQL("analyze {checked} (user_id, problem, event_category, day, expired)").format(
+                **names
+            )
+        )
         found = connection.execute(
             sql.SQL(
                 "select event_category, day, count(*), count(*) filter (where expired)"

@@ -35,15 +35,15 @@ class HistoryStage(Stage):
 
     def _create_checked(self, connection: psycopg.Connection[Any]) -> None:
         connection.execute(
-            sql.SQL(
-                "create temporary table {} (like {}, {}) on commit delete rows"
-            ).format(self.checked, self.staged, checked_columns(self.contract))
+            sql.SQL("create temporary table {} (like {}, {}) on commit delete rows").format(
+                self.checked, self.staged, checked_columns(self.contract)
+            )
         )
 
     def _check(self, connection: psycopg.Connection[Any], origin: Origin) -> None:
-        connection.execute(
-            check_statement(self.contract, self.rules, self.staged, self.checked)
-        )
+        connection.execute(check_statement(self.contract, self.rules, self.staged, self.checked))
+        # Without it the planner takes the chunk for a single row, and compares all with all.
+        connection.execute(sql.SQL("analyze {} ({}, problem)").format(self.checked, self._id))
 
     def _load(self, connection: psycopg.Connection[Any], origin: Origin) -> Outcome:
         valid = connection.execute(

@@ -35,9 +35,7 @@ class RecordStage(Stage):
         )
 
     def _check(self, connection: psycopg.Connection[Any], origin: Origin) -> None:
-        connection.execute(
-            check_statement(self.contract, self.rules, self.staged, self.checked)
-        )
+        connection.execute(check_statement(self.contract, self.rules, self.staged, self.checked))
         kept_from = raw_table_expired_before(self.rules.now)[self.contract.table]
         connection.execute(
             sql.SQL(_DATE).format(
@@ -45,6 +43,10 @@ class RecordStage(Stage):
                 moment=sql.Identifier(moment_column(self.contract.time_column)),
             ),
             {"kept_from": kept_from, "table": self.contract.table},
+        )
+        # Without it the planner takes the chunk for a single row, and compares all with all.
+        connection.execute(
+            sql.SQL("analyze {} (user_id, problem, day, expired)").format(self.checked)
         )
 
     def _load(self, connection: psycopg.Connection[Any], origin: Origin) -> Outcome:
@@ -105,9 +107,7 @@ class RecordStage(Stage):
             updates=sql.SQL(", ").join(
                 sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in changing
             ),
-            old=sql.SQL(", ").join(
-                sql.Identifier(self.contract.table, name) for name in changing
-            ),
+            old=sql.SQL(", ").join(sql.Identifier(self.contract.table, name) for name in changing),
             new=sql.SQL(", ").join(sql.Identifier("excluded", name) for name in changing),
         )
 
