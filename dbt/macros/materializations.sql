@@ -12,11 +12,13 @@
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
-    {% if existing_relation is not none and existing_relation.type != 'view' %}
+    {% call statement('lock') -%}
+        select pg_advisory_xact_lock(hashtextextended('{{ this.schema }}.{{ this.identifier }}', 0))
+    {%- endcall %}
+    {% if existing_relation is not none and not replaceable_by(existing_relation, sql) %}
         {{ adapter.drop_relation(existing_relation) }}
     {% endif %}
     {% call statement('main') -%}
-        select pg_advisory_xact_lock(hashtextextended('{{ this.schema }}.{{ this.identifier }}', 0));
         create or replace view {{ target_relation }}
         {% if config.get('read_as') == 'invoker' -%} with (security_invoker = true) {%- endif %}
         {% if config.get('contract').enforced -%} {{ get_assert_columns_equivalent(sql) }} {%- endif %}
@@ -32,3 +34,17 @@
 
     {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
+
+{# Postgres replaces a view only by one with the same columns, or these and more after them. #}
+{% macro replaceable_by(relation, sql) %}
+    {%- if relation.type != 'view' -%}
+        {{- return(false) -}}
+    {%- endif -%}
+    {%- set old = format_columns(
+        get_column_schema_from_query('select * from ' ~ relation ~ ' where false')
+    ) | map(attribute='formatted') | list -%}
+    {%- set new = format_columns(
+        get_column_schema_from_query(sql)
+    ) | map(attribute='formatted') | list -%}
+    {{- return(new[:old | length] == old) -}}
+{% endmacro %}

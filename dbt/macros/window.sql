@@ -122,7 +122,7 @@
         {%- endset -%}
     {%- endif -%}
     {%- set bounds = session_literals({'min_day': start, 'max_day': end}, 'date') -%}
-    {%- if execute and bounds[0] >= bounds[1] -%}
+    {%- if bounds[0].startswith('date ') and bounds[0] >= bounds[1] -%}
         {{ exceptions.raise_compiler_error(
             "empty window: analytics.max_day is exclusive and must lie after analytics.min_day"
         ) }}
@@ -130,9 +130,12 @@
     {{- return(bounds) -}}
 {%- endmacro %}
 
-{# Evaluate expressions over session settings; an unset one is an error that says what to do. #}
+{#
+    Evaluate expressions over session settings; an unset one is an error that says what to do.
+    Where nothing is run (docs, compile) the expressions themselves stand in.
+#}
 {% macro session_literals(expressions, type) -%}
-    {%- if not execute -%}
+    {%- if not execute or flags.WHICH not in ('build', 'run', 'test') -%}
         {{- return(expressions.values() | list) -}}
     {%- endif -%}
     {%- set columns = [] -%}

@@ -122,7 +122,10 @@ def month(number: int) -> Window:
 @pytest.fixture(scope="module")
 def world(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with module_database.connect("analytics_pipeline", autocommit=True) as connection:
-        yield World(connection, DbtBuilder(module_database, tmp_path_factory.mktemp("dbt")))
+        world = World(connection, DbtBuilder(module_database, tmp_path_factory.mktemp("dbt")))
+        # Every table is there from now on, so that each test runs alone, too.
+        world.build(month(9))
+        yield world
 
 
 def test_a_rebuild_after_pruning_shrinks_nothing_and_still_takes_late_rows(world: World) -> None:
@@ -311,3 +314,23 @@ def test_a_window_touches_only_the_partitions_of_its_days(
         )
     outcome.check()
     assert world.marts(august)["marts.server_installs"] == [(days[1], "s1", 1, 1)]
+
+
+def test_a_view_is_replaced_in_place_and_made_anew_only_when_its_columns_change(
+    world: World, module_database: Database
+) -> None:
+    september = month(9)
+    world.connection.execute(
+        "create view marts.mine as select sum(events) from marts.server_activity"
+    )
+    world.connection.execute("grant select on marts.server_activity to analytics_reader")
+    world.build(september, "server_activity")
+    assert world.connection.execute("select * from marts.mine").fetchall()
+    assert world.connection.execute(
+        "select has_table_privilege('analytics_reader', 'marts.server_activity', 'select')"
+    ).fetchone() == (True,)
+    world.connection.execute("drop view marts.mine, marts.server_activity")
+    world.connection.execute("create view marts.server_activity as select 1 as weekday, '' as hour")
+    world.build(september, "server_activity")
+    columns = world.connection.execute("select * from marts.server_activity limit 0").description
+    assert [column.name for column in columns or ()][:3] == ["weekday", "hour", "installs"]
