@@ -27,6 +27,7 @@ from analytics_assets.instance import (
 )
 from analytics_assets.settings import PREFIX, Settings, child_environment
 
+START_SECONDS = 120
 STOP_SECONDS = 15
 
 
@@ -70,13 +71,14 @@ def up() -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    # A session of its own each: Ctrl-C reaches us alone, and we can end a child with its children.
-    children = [
-        subprocess.Popen(command, env=environment, start_new_session=True)
-        for command in _commands(settings)
-    ]
     signal.signal(signal.SIGTERM, _interrupt)
+    children: list[subprocess.Popen[bytes]] = []
     try:
+        code_server, *others = _commands(settings)
+        children.append(_start(code_server, environment))
+        # The others would show an error until they ask again, were they first.
+        _wait_for_port(settings.code_server_host, settings.code_server_port, children[0])
+        children += [_start(command, environment) for command in others]
         console.print(
             f"Dagster UI: http://{settings.ui_host}:{settings.ui_port}  (Ctrl-C stops everything)"
         )
@@ -122,6 +124,20 @@ def _refuse_taken_ports(settings: Settings) -> None:
                     style="bold red",
                 )
                 raise typer.Exit(1) from None
+
+
+def _start(command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    # A session of its own: Ctrl-C reaches us alone, and we can end a child with its children.
+    return subprocess.Popen(command, env=environment, start_new_session=True)
+
+
+def _wait_for_port(host: str, port: int, child: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while child.poll() is None and time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex((host, port)) == 0:
+                return
+        time.sleep(0.2)
 
 
 def _first_to_end(children: Sequence[subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:

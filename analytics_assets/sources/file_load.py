@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 
@@ -31,9 +31,6 @@ from analytics_assets.store.load_log import (
     loaded_chunks,
     record_finished,
 )
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Progress = Callable[[str, str, int], None]
 """Called with source, file and rows done so far."""
@@ -117,7 +114,6 @@ def _load_file(
                 CONTRACTS[source.table],
                 name,
                 lambda: read_chunks(source, path, name),
-                lanes=LANES,
                 temporary=Path(temporary),
             )
         ) as mapper,
@@ -158,13 +154,14 @@ def _submit(
     mapped: Mapped,
     done: set[tuple[int, int, str]],
 ) -> None:
+    import pyarrow as pa
     from pyarrow import compute
 
-    lane_of = mapped.rows.column("lane")
-    rows = mapped.rows.drop_columns(["lane"])
+    low_bits = pa.scalar(LANES - 1, pa.uint64())
+    lane_of = compute.bit_wise_and(mapped.rows.column("id_hash"), low_bits)
     for lane in range(LANES):
         bad = mapped.bad if lane == 0 else []
-        part: pa.Table = rows.filter(compute.equal(lane_of, lane))
+        part = mapped.rows.filter(compute.equal(lane_of, pa.scalar(lane, pa.uint64())))
         if (part.num_rows or bad) and (number, lane, location) not in done:
             lanes.submit(lane, Work(version, number, location, part, bad))
 

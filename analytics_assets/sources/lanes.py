@@ -19,6 +19,7 @@ import psycopg
 from analytics_assets.sources.config import TableName
 from analytics_assets.sources.memory import release_memory
 from analytics_assets.sources.reading import BadLine, escaped
+from analytics_assets.sources.seen_ids import SeenIds
 from analytics_assets.sources.stages import stage_for
 from analytics_assets.sources.staging import (
     LoadRules,
@@ -35,7 +36,7 @@ from analytics_assets.store.load_log import FileVersion, record_chunk
 if TYPE_CHECKING:
     import pyarrow as pa
 
-LANES: Final = 2
+LANES: Final = 2  # a power of two: low bits of an id's digest choose the lane
 _REFUSALS: Final = {
     "22P05": ("nul_byte", "the record holds \\u0000, which Postgres cannot store; remove it"),
     "22021": (
@@ -120,6 +121,7 @@ class _Lane(threading.Thread):
         self._stage = stage_for(table, rules, partitions)
         self._queue: queue.Queue[Work | None] = queue.Queue(maxsize=1)
         self._outcome = Outcome()
+        self._seen = SeenIds() if table == "platform_events" else None
         self._stage.open(self.connection)
 
     def put(self, work: Work) -> None:
@@ -150,11 +152,22 @@ class _Lane(threading.Thread):
         self._queue.task_done()
 
     def _load(self, work: Work) -> Outcome:
+        work.rows = self._marked(work.rows)
         outcome: Outcome = in_transaction(
             self.connection, self._partitions, lambda: self._in_one_transaction(work)
         )
         release_memory()
         return outcome
+
+    def _marked(self, rows: pa.Table) -> pa.Table:
+        """Mark the rows whose id may have come before."""
+        import pyarrow as pa
+
+        hashes = rows.column("id_hash").to_numpy()
+        rows = rows.drop_columns(["id_hash"])
+        if self._seen is None:
+            return rows
+        return rows.append_column("suspect", pa.array(self._seen.add(hashes)))
 
     def _in_one_transaction(self, work: Work) -> Outcome:
         origin = Origin(work.version.source, work.version.fingerprint, f"{work.version.name}:")
@@ -212,6 +225,6 @@ def _as_json(row: dict[str, Any]) -> str:
     record = {
         name: value
         for name, value in row.items()
-        if value is not None and name not in {"line_no", "byte_size", "problem"}
+        if value is not None and name not in {"line_no", "byte_size", "problem", "suspect"}
     }
     return escaped(json.dumps(record, ensure_ascii=False).encode("utf-8", "replace"))

@@ -51,7 +51,7 @@ class Mapped:
     """Rows of the contract as text, in the order of the file, and lines that are none.
 
     Besides the contract's columns ``rows`` has ``line_no``, ``problem`` (``code|message``),
-    ``byte_size``, ``awkward`` (Postgres may refuse it) and ``lane``.
+    ``byte_size``, ``awkward`` (Postgres may refuse it) and ``id_hash`` (64 bits of the id's digest).
     """
 
     rows: pa.Table
@@ -68,14 +68,12 @@ class Mapper:
         name: str,
         chunks: Callable[[], Iterable[Chunk]],
         *,
-        lanes: int,
         temporary: Path,
     ) -> None:
         self.source = source
         self.contract = contract
         self.name = name
         self._chunks = chunks
-        self._lanes = lanes
         self._duck = open_duckdb(source.folder, temporary)
         self._select: Select | None = None
         self._keys: list[str] = []
@@ -179,7 +177,6 @@ class Mapper:
             self._keys,
             self._json_lines,
             self._derives_ids,
-            self._lanes,
         )
         try:
             inner = query.inner(self._duck)

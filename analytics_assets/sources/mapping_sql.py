@@ -100,7 +100,6 @@ class MappingQuery:
     keys: list[str]
     json_lines: bool
     derives_ids: bool
-    lanes: int
 
     @property
     def by_parts(self) -> bool:
@@ -221,7 +220,7 @@ class MappingQuery:
             f"coalesce({', '.join(problems)}) as problem",
             f"({' + '.join(sizes) or '0'})::integer as byte_size",
             f"({' or '.join(awkward)}) as awkward",
-            f"coalesce(md5_number_lower(lower(id)) % {self.lanes}, 0)::integer as lane",
+            "coalesce(md5_number_lower(lower(id)), 0) as id_hash",
             f"given_id is null as {UNIDENTIFIED}",
         ]
         if self.derives_ids:

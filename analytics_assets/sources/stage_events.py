@@ -7,7 +7,7 @@ tenure are those of the event's own time.
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, Final
 
 import psycopg
@@ -83,14 +83,7 @@ class EventStage(Stage):
         ).fetchall()
         pairs = {(category, day) for category, day, rows, expired in found if rows > expired}
         self.partitions.events(pairs)
-        connection.execute(sql.SQL(_REPEATED).format(**names))
-        for category in sorted({category for category, _ in pairs}):
-            days = {day for owner, day in pairs if owner == category}
-            connection.execute(
-                sql.SQL(_KNOWN_NEXT_DAY).format(
-                    category=sql.Literal(category), days=_neighbours(days), **names
-                )
-            )
+        self._mark_known_next_day(connection, pairs)
         inserted = connection.execute(
             sql.SQL(_INSERT).format(
                 junk=texts(JUNK_USER_IDS),
@@ -108,18 +101,31 @@ class EventStage(Stage):
         counts.duplicate = sum(rows for _, _, rows, _ in found) - counts.expired - counts.loaded
         return outcome
 
+    def _mark_known_next_day(
+        self, connection: psycopg.Connection[Any], pairs: set[tuple[str, date]]
+    ) -> None:
+        """Mark rows whose id is there already under the day before or after.
+
+        Looking each row up costs more than loading it, so only those are looked up that a lane has
+        seen before or whose neighbouring days had rows before this load began.
+        """
+        old = sorted(self.partitions.with_old_neighbours(pairs))
+        suspects = connection.execute(
+            sql.SQL("select exists (select from {} where suspect)").format(self.checked)
+        ).fetchone()
+        if not old and not (suspects and suspects[0]):
+            return
+        connection.execute(sql.SQL(_REPEATED).format(checked=self.checked))
+        connection.execute("set local enable_seqscan = off")
+        connection.execute(
+            sql.SQL(_KNOWN_NEXT_DAY).format(checked=self.checked),
+            {"categories": [category for category, _ in old], "days": [day for _, day in old]},
+        )
+        connection.execute("set local enable_seqscan = on")
+
 
 def _columns(names: list[str], alias: str) -> sql.Composable:
     return sql.SQL(", ").join(sql.Identifier(alias, name) for name in names)
-
-
-def _neighbours(days: set[date]) -> sql.Composable:
-    """The days before and after, as constants: only so are other partitions never looked at."""
-    step = timedelta(days=1)
-    around = {day - step for day in days} | {day + step for day in days}
-    return sql.SQL(", ").join(
-        sql.SQL("{}::date").format(sql.Literal(day.isoformat())) for day in sorted(around)
-    )
 
 
 def _shape_checks() -> list[Check]:
@@ -166,7 +172,7 @@ _CHECK: Final = """
 insert into {checked} (
     line_no, event_id, event_type, "timestamp", user_id, subject, session_id, entity_type,
     entity_id, source, event_data, metadata, geo_location, device_info, problem, byte_size,
-    raw_text, payload, origin, ts, day, event_category, event_uuid, expired, duplicate
+    raw_text, payload, origin, suspect, ts, day, event_category, event_uuid, expired, duplicate
 )
 with parsed as (
     select
@@ -181,7 +187,7 @@ with parsed as (
 judged as (
     select
         s.line_no, {columns}, {problem} as problem, s.byte_size, s.raw_text, s.payload, s.origin,
-        s.ts
+        s.suspect, s.ts
     from parsed as s
     offset 0
 )
@@ -190,7 +196,7 @@ select
     j.line_no, j.event_id, j.event_type, j."timestamp", j.user_id, j.subject, j.session_id,
     j.entity_type, j.entity_id, j.source, j.event_data, j.metadata, j.geo_location,
     j.device_info, j.problem, j.byte_size, j.raw_text, j.payload, j.origin,
-    j.ts,
+    j.suspect, j.ts,
     (j.ts at time zone 'UTC')::date,
     types.event_category,
     case when j.problem is null then j.event_id::uuid end,
@@ -207,7 +213,7 @@ _REPEATED: Final = """
 with suspects as (
     select event_category, event_uuid
     from {checked}
-    where problem is null and not expired
+    where suspect and problem is null and not expired
     group by 1, 2
     having min(day) <> max(day)
 ),
@@ -228,18 +234,30 @@ from later
 where c.line_no = later.line_no and c.problem is null
 """
 
+# The scalar subquery is looked up row by row in two partitions; an `exists` could become a join of
+# all of them.
 _KNOWN_NEXT_DAY: Final = """
 update {checked} as c
 set duplicate = true
-from raw.platform_events as p
 where
-    c.event_category = {category}
-    and c.problem is null
+    c.problem is null
     and not c.expired
-    and p.event_category = {category}
-    and p.event_id = c.event_uuid
-    and p.day in ({days})
-    and p.day in (c.day - 1, c.day + 1)
+    and (
+        c.suspect
+        or (c.event_category, c.day) in (
+            select category, day from unnest(%(categories)s::text[], %(days)s::date[])
+            as old (category, day)
+        )
+    )
+    and (
+        select true
+        from raw.platform_events as p
+        where
+            p.event_category = c.event_category
+            and p.day in (c.day - 1, c.day + 1)
+            and p.event_id = c.event_uuid
+        limit 1
+    )
 """
 
 # In the order of the primary key: two loads that meet at the same ids wait, and never deadlock.

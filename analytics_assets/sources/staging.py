@@ -25,8 +25,12 @@ from analytics_assets.sources.contract import Contract
 from analytics_assets.store import dirty_days
 from analytics_assets.store.database import Database
 from analytics_assets.store.load_log import RowCounts
-from analytics_assets.store.partitions import ensure_day_partitions, ensure_event_partitions
-from analytics_assets.windows import Window
+from analytics_assets.store.partitions import (
+    ensure_day_partitions,
+    ensure_event_partitions,
+    event_partitions,
+)
+from analytics_assets.windows import DAY, Window
 
 # Quarantine keeps a whole record up to this size, so that it can be replayed.
 MAX_PAYLOAD_BYTES: Final = 64 * 1024
@@ -39,6 +43,8 @@ _SETTINGS: Final = (
     "set work_mem = '64MB'",
     "set temp_buffers = '32MB'",
     "set jit = off",
+    # Chunks are analyzed for their size and a few shares: a small sample is enough.
+    "set default_statistics_target = 10",
 )
 
 
@@ -87,13 +93,18 @@ class Outcome:
 
 
 class PartitionMaker:
-    """Makes partitions over a connection of its own; shared by the lanes of a load."""
+    """Makes partitions over a connection of its own; shared by the lanes of a load.
+
+    Partitions of events that were there before it are old: rows in them are not of this load.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
         self._events: set[tuple[str, date]] = set()
         self._days: set[tuple[str, date]] = set()
+        with database.connect("analytics_pipeline", autocommit=True) as connection:
+            self._old = event_partitions(connection)
 
     def events(self, wanted: Collection[tuple[str, date]]) -> None:
         """Make sure that events of these categories and days have a place."""
@@ -113,6 +124,14 @@ class PartitionMaker:
                     ensure_day_partitions(connection, table, {day for _, day in missing})
                 self._days |= missing
 
+    def with_old_neighbours(self, pairs: Collection[tuple[str, date]]) -> set[tuple[str, date]]:
+        """Those (category, day) pairs that have an old partition the day before or after."""
+        return {
+            (category, day)
+            for category, day in pairs
+            if (category, day - DAY) in self._old or (category, day + DAY) in self._old
+        }
+
     def forget(self) -> None:
         """Look again: a partition may have been pruned meanwhile."""
         with self._lock:
@@ -125,8 +144,8 @@ class Stage(ABC):
 
     ``staged`` has the contract's columns as text or jsonb, and ``line_no``, ``problem``
     (``code|message``), ``byte_size``, ``raw_text``, ``payload`` (the record as sent, where it is
-    not these columns) and ``origin`` (who sent it, where rows differ in that). Both tables are
-    emptied by each commit.
+    not these columns), ``origin`` (who sent it, where rows differ in that) and ``suspect`` (its id
+    may have been loaded before). Both tables are emptied by each commit.
     """
 
     def __init__(self, contract: Contract, rules: LoadRules, partitions: PartitionMaker) -> None:
@@ -152,7 +171,8 @@ class Stage(ABC):
             connection.execute(
                 sql.SQL(
                     "create temporary table {} (line_no bigint, {}, problem text,"
-                    " byte_size integer, raw_text text, payload jsonb, origin text)"
+                    " byte_size integer, raw_text text, payload jsonb, origin text,"
+                    " suspect boolean default true)"
                     " on commit delete rows"
                 ).format(
                     self.staged,

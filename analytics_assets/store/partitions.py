@@ -8,7 +8,7 @@ two processes making the same one both succeed.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from datetime import date
 from typing import Any, Final, NamedTuple
 
@@ -25,6 +25,15 @@ EVENTS: Final = "platform_events"
 PARTITIONS_PER_TRANSACTION: Final = 100
 _LONGEST_NAME: Final = 63
 _LOCK: Final = "raw partitions"
+_EVENT_PARTITIONS: Final = """
+select
+    (regexp_match(pg_get_expr(parent.relpartbound, parent.oid), $$IN \\('(.*)'\\)$$))[1],
+    (regexp_match(pg_get_expr(leaf.relpartbound, leaf.oid), $$FROM \\('([^']*)'\\)$$))[1]::date
+from pg_partition_tree('raw.platform_events') as tree
+join pg_class as leaf on leaf.oid = tree.relid
+join pg_class as parent on parent.oid = tree.parentrelid
+where tree.isleaf and tree.level = 2
+"""
 
 
 class _Partition(NamedTuple):
@@ -58,6 +67,14 @@ def ensure_event_partitions(
     ]
     days = [_of_day(_category_name(category), day) for category, day in sorted(wanted)]
     return _ensure(connection, categories) + _ensure(connection, days)
+
+
+def event_partitions(connection: psycopg.Connection[Any]) -> set[tuple[str, date]]:
+    """The (event category, UTC day) pairs that have a partition, read from their bounds."""
+    return {
+        (category.replace("''", "'"), day)
+        for category, day in connection.execute(_EVENT_PARTITIONS).fetchall()
+    }
 
 
 def ensure_day_partitions(
@@ -137,11 +154,3 @@ def _fitting(name: str, limit: int) -> str:
 def _batches(items: list[_Partition], size: int) -> Iterator[list[_Partition]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
-
-
-def by_category(pairs: Iterable[tuple[str, date]]) -> dict[str, list[date]]:
-    """The days of each category, in order."""
-    found: dict[str, list[date]] = {}
-    for category, day in sorted(set(pairs)):
-        found.setdefault(category, []).append(day)
-    return found
