@@ -52,13 +52,13 @@ def load_table(
     Users and servers have no window and are read whole. Raises SourceUnavailable when the database
     cannot be reached, SourceError when a query or its columns are wrong.
     """
-    contract = CONTRACTS[table]
+    contract, described = CONTRACTS[table], source.tables[table]
     total = Outcome()
     with (
         reading(source) as remote,
         database.connect("analytics_pipeline", autocommit=True) as local,
     ):
-        reader = ApplicationReader(source, source.tables[table], contract, remote)
+        reader = ApplicationReader(source, described, contract, remote)
         reader.prepare()
         stage = stage_for(table, rules, partitions)
         stage.open(local)
@@ -123,7 +123,7 @@ class ApplicationReader:
     def _query(self) -> sql.Composable:
         if self.table.query is not None:
             # The operator's own SQL, run under the rights of the role in the address.
-            return sql.SQL(self.table.query.strip().rstrip(";"))  # type: ignore[arg-type]
+            return sql.SQL(self.table.query.strip().rstrip(";"))
         parts = (self.table.table or "").split(".")
         return sql.SQL("select * from {}").format(sql.Identifier(*parts))
 
@@ -153,9 +153,9 @@ class ApplicationReader:
             )
         self.columns = [name for name in self.contract.names if name in there]
 
-    def statement(self, window: Window | None) -> sql.Composable:
+    def statement(self, window: Window | None) -> sql.Composed:
         """COPY of the rows of a window as CSV: their number, then the columns as text."""
-        where = sql.SQL("")
+        where: sql.Composable = sql.SQL("")
         if window is not None:
             where = sql.SQL(" where {time} >= {start} and {time} < {end}").format(
                 time=sql.Identifier("q", self.time_column),
@@ -171,7 +171,7 @@ class ApplicationReader:
             where=where,
         )
 
-    def _as_text(self, name: str) -> sql.Composable:
+    def _as_text(self, name: str) -> sql.Composed:
         column = sql.Identifier("q", name)
         kind = self.contract.by_name[name].kind
         if kind == "moment":
@@ -216,7 +216,9 @@ class _Copying:
             ) from None
         origin = Origin(name, name, f"{name} row ", by_content=True)
         outcome = self.stage.promote(self.local, origin)
-        if self.part is not None and isinstance(self.stage, RecordStage):
+        windowed = self.reader.time_column == self.stage.contract.time_column
+        if self.part is not None and windowed and isinstance(self.stage, RecordStage):
+            # Windowed by another time, rows that were not read may still be there.
             outcome.days |= self.stage.delete_gone(
                 self.local, origin, self.part.start, self.part.end
             )

@@ -122,7 +122,8 @@ class PostgresTable(_Strict):
     """What to read for one table: a ``query``, or a ``table`` (or view) with the right columns.
 
     ``time_column`` is the column of the result that the window is compared with; the default is
-    the time of the platform's own table. A query sees no window and should be cheap to filter.
+    the time of the platform's own table, and only then are rows deleted here that are gone there.
+    A query sees no window and should be cheap to filter.
     """
 
     query: str | None = None
@@ -143,9 +144,14 @@ class PostgresSource(_Strict):
     name: Name
     url_env: str | None = None
     url: str | None = None
-    tables: dict[
-        Literal["conversations", "messages", "service_jobs", "users", "servers"], PostgresTable
-    ] = Field(min_length=1)
+    tables: dict[TableName, PostgresTable] = Field(min_length=1)
+
+    @field_validator("tables")
+    @classmethod
+    def _no_events(cls, value: dict[TableName, PostgresTable]) -> dict[TableName, PostgresTable]:
+        if "platform_events" in value:
+            raise ValueError("events come from files or the inbox, not from a database")
+        return value
 
     @model_validator(mode="after")
     def _one_address(self) -> Self:

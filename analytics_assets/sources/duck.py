@@ -30,7 +30,7 @@ create macro uuid_of(digest) as concat(
 
 
 def open_duckdb(folder: Path, temporary: Path) -> duckdb.DuckDBPyConnection:
-    """A private DuckDB. Relative paths in queries start at ``folder``; it spills to ``temporary``."""
+    """A private DuckDB. Paths in queries start at ``folder``; it spills to ``temporary``."""
     import duckdb
 
     connection = duckdb.connect(

@@ -25,6 +25,10 @@ class SourcesFileError(SourceError):
         self.problems = tuple(problems)
 
 
+class LoadInterrupted(SourceError):
+    """The platform's own Postgres broke off a load; what was committed stays."""
+
+
 class LoadError(SourceError):
     """Some sources failed; all others were loaded. ``failures`` are the errors, in order."""
 

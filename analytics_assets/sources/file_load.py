@@ -126,7 +126,7 @@ def _load_file(
             if progress:
                 progress(source.name, name, rows)
     outcome = lanes.drain()
-    record_finished(connection, version, outcome.counts)
+    record_finished(connection, version)
     return outcome
 
 

@@ -8,6 +8,7 @@ before it raises.
 from __future__ import annotations
 
 import csv
+import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ def read_chunks(source: FilesSource, path: Path, name: str) -> Iterator[Chunk]:
                 yield from _csv_chunks(stream, source.csv, path, name)
             else:
                 yield from _json_chunks(stream)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         what = getattr(error, "strerror", None) or "it is damaged or cut off"
         raise SourceError(
             f"source {source.name}: {name} cannot be read to its end: {what}. What came before "

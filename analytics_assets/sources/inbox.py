@@ -89,7 +89,7 @@ def payload_columns(contract: Contract) -> dict[str, sql.Composable]:
     }
 
 
-def _take_statement(stage: Stage) -> sql.Composable:
+def _take_statement(stage: Stage) -> sql.Composed:
     """Take entries out and stage them; entries another mover is taking are left to it."""
     columns = payload_columns(stage.contract)
     return sql.SQL(_TAKE).format(
@@ -108,7 +108,7 @@ def _value(column: Column) -> sql.Composable:
 
 def _problem(contract: Contract) -> sql.Composable:
     """A record that is no object, or has a structure where a plain value belongs."""
-    branches = [
+    branches: list[sql.Composable] = [
         sql.SQL(
             "when jsonb_typeof(payload) <> 'object'"
             " then 'not_an_object|the record must be a JSON object'"

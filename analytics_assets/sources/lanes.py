@@ -12,7 +12,7 @@ import queue
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import psycopg
 
@@ -69,7 +69,7 @@ class Lanes:
     ) -> None:
         self._lanes = [_Lane(number, database, table, rules, partitions) for number in range(LANES)]
 
-    def __enter__(self) -> Lanes:
+    def __enter__(self) -> Self:
         for lane in self._lanes:
             lane.start()
         return self

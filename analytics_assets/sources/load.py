@@ -6,22 +6,23 @@ Invariant: a source that fails does not keep the others from loading, and is rai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import psycopg
+from psycopg import sql
 
 from analytics_assets.events.catalogue import Catalogue
 from analytics_assets.events.schema_table import sync_event_schemas
 from analytics_assets.retention.policy import refuse_expired
 from analytics_assets.settings import Settings
 from analytics_assets.sources import application
-from analytics_assets.sources.config import Sources, TableName, read_sources
+from analytics_assets.sources.config import PostgresSource, Sources, TableName, read_sources
 from analytics_assets.sources.contract import LOAD_ORDER
-from analytics_assets.sources.errors import LoadError, SourceError
+from analytics_assets.sources.errors import LoadError, LoadInterrupted, SourceError
 from analytics_assets.sources.file_load import PartlyLoaded, Progress, load_files
 from analytics_assets.sources.inbox import move_inbox, vacuum_inbox
 from analytics_assets.sources.lanes import Lanes
@@ -103,7 +104,8 @@ def load_raw(
 
     Days that change outside the window become dirty; those inside are the caller's to rebuild.
     Raises RetentionGuardError for a window of which nothing may be kept, and LoadError naming every
-    source that failed, after all others have been loaded. Safe to repeat after any crash.
+    source that failed, after all others have been loaded; LoadInterrupted where Postgres breaks
+    the load off. Safe to repeat after any crash.
     """
     now = settings.now()
     refuse_expired(window, catalogue, now)
@@ -114,11 +116,15 @@ def load_raw(
         PartitionMaker(database),
         progress,
     )
-    with database.connect("analytics_pipeline", autocommit=True) as connection:
-        sync_event_schemas(connection, catalogue)
-        with _one_load_at_a_time(connection):
-            for table in LOAD_ORDER:
-                load.table(connection, table)
+    try:
+        with database.connect("analytics_pipeline", autocommit=True) as connection:
+            sync_event_schemas(connection, catalogue)
+            with _one_load_at_a_time(connection):
+                for table in LOAD_ORDER:
+                    load.table(connection, table)
+    except psycopg.Error as error:
+        # Its own message, its details above all, may quote rows.
+        raise _interrupted(error) from None
     if load.failures:
         raise LoadError(load.failures)
     return load.report
@@ -141,17 +147,7 @@ class _Load:
         self._files(connection, table)
         for source in self.sources.databases():
             if table in source.tables:
-                self._guarded(
-                    table,
-                    lambda source=source: application.load_table(
-                        self.database,
-                        source,
-                        table,
-                        self.rules,
-                        self.partitions,
-                        progress=self.progress,
-                    ),
-                )
+                self._from_database(source, table)
         moved = move_inbox(
             self.database, table, self.rules, self.partitions, progress=self.progress
         )
@@ -180,11 +176,15 @@ class _Load:
                 self.report.files += result.files
                 self.report.files_skipped += result.skipped
 
-    def _guarded(self, table: TableName, load: Callable[[], Outcome]) -> None:
+    def _from_database(self, source: PostgresSource, table: TableName) -> None:
         try:
-            self.report.add(table, load())
+            outcome = application.load_table(
+                self.database, source, table, self.rules, self.partitions, progress=self.progress
+            )
         except SourceError as error:
             self.failures.append(error)
+        else:
+            self.report.add(table, outcome)
 
 
 @contextmanager
@@ -198,6 +198,16 @@ def _one_load_at_a_time(connection: psycopg.Connection[Any]) -> Iterator[None]:
             connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", [_LOCK])
 
 
+def _interrupted(error: psycopg.Error) -> LoadInterrupted:
+    what = type(error).__name__
+    if error.sqlstate:
+        what = f"{what}, SQLSTATE {error.sqlstate}"
+    return LoadInterrupted(
+        f"Postgres broke the load off ({what}). What was committed stays; see that the server "
+        "runs and has room (its log says more), then run again: nothing is lost or loaded twice"
+    )
+
+
 def _analyze(connection: psycopg.Connection[Any], table: TableName) -> None:
     if table in {"users", "servers"}:
-        connection.execute(cast("Any", f"analyze raw.{table}"))
+        connection.execute(sql.SQL("analyze {}").format(sql.Identifier("raw", table)))

@@ -1,10 +1,11 @@
-"""Rows of a file become rows of a contract, chunk by chunk or, where they must be, all at once.
+"""Rows of a file become rows of a contract, chunk by chunk or, where need be, all at once.
 
-Belongs here: running a source's mapping. Does not: its SQL (``mapping_sql``), reading (``formats``),
-types and checks (Postgres). Invariant: a chunk maps to the same rows whenever it is mapped, and a
-row whose mapping fails becomes a bad line without stopping the others.
+Belongs here: running a source's mapping. Does not: its SQL (``mapping_sql``), reading
+(``formats``), types and checks (Postgres). Invariant: a chunk maps to the same rows whenever it is
+mapped, and a row whose mapping fails becomes a bad line without stopping the others.
 """
 
+# ruff: noqa: S608 -- queries for DuckDB, put together from quoted names only
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
@@ -51,7 +52,7 @@ class Mapped:
     """Rows of the contract as text, in the order of the file, and lines that are none.
 
     Besides the contract's columns ``rows`` has ``line_no``, ``problem`` (``code|message``),
-    ``byte_size``, ``awkward`` (Postgres may refuse it) and ``id_hash`` (64 bits of the id's digest).
+    ``byte_size``, ``awkward`` (Postgres may refuse it), ``id_hash`` (64 bits of its digest).
     """
 
     rows: pa.Table
@@ -110,14 +111,12 @@ class Mapper:
 
         parsed, broken = self._parse(chunk.rows)
         rows, failed = self._run(parsed)
-        without_id = rows.column(UNIDENTIFIED)
-        if self.contract.derives_ids and not self._derives_ids and compute.any(without_id).as_py():
+        may_derive = self.contract.derives_ids and not self._derives_ids
+        if may_derive and compute.any(rows.column(UNIDENTIFIED)).as_py():
             self._derive_ids()
             return self.map(chunk)
-        if self._derives_ids:
-            self._count_occurrences(rows.filter(without_id))
-            rows = rows.drop_columns([CONTENT])
-        return Mapped(rows.drop_columns([UNIDENTIFIED]), [*chunk.bad, *broken, *failed])
+        hidden = [UNIDENTIFIED, CONTENT] if self._derives_ids else [UNIDENTIFIED]
+        return Mapped(rows.drop_columns(hidden), [*chunk.bad, *broken, *failed])
 
     def map_whole(self) -> Iterator[Mapped]:
         """Map the whole file in one query, and give its rows in chunks."""
@@ -151,8 +150,11 @@ class Mapper:
             self._require(keys, keys)
             return _distinct([*self.contract.names, *keys])
         known = {key.lower() for key in keys}
-        wanted = [name for name in self._select.columns if name.lower() not in known]
-        return [*keys, *self._keys_further_on(sorted(wanted))]
+        wanted = set(self._select.columns)
+        if self._select.takes_all:
+            wanted.update(self.contract.names)
+        unseen = sorted(name for name in wanted if name.lower() not in known)
+        return [*keys, *self._keys_further_on(unseen)]
 
     def _keys_further_on(self, wanted: list[str]) -> list[str]:
         """Which keys, not seen at the beginning of the file, occur in the rest of it."""
@@ -161,9 +163,12 @@ class Mapper:
         found: list[str] = []
         for chunk in self._chunks() if wanted else ():
             text = chunk.rows.column(TEXT)
-            for name in [name for name in wanted if name not in found]:
-                if compute.any(compute.match_substring(text, f'"{name}"')).as_py():
-                    found.append(name)
+            found += [
+                name
+                for name in wanted
+                if name not in found
+                and compute.any(compute.match_substring(text, f'"{name}"')).as_py()
+            ]
         return _distinct(found)
 
     def _build(self) -> None:
@@ -192,9 +197,9 @@ class Mapper:
         columns = [name.lower() for name in types]
         self._require(columns, self._keys)
         self._query = query.complete(inner, types)
-        if self.contract.derives_ids and not self._derives_ids:
-            if self.contract.id_column not in columns:
-                self._derive_ids()
+        may_derive = self.contract.derives_ids and not self._derives_ids
+        if may_derive and self.contract.id_column not in columns:
+            self._derive_ids()
 
     def _require(self, columns: list[str], there: list[str]) -> None:
         missing = [name for name in self.contract.required if name not in columns]
@@ -224,11 +229,10 @@ class Mapper:
         if not compute.any(is_broken).as_py():
             return parsed.drop_columns([BROKEN]), []
         broken = parsed.filter(is_broken)
-        lines = zip(broken.column(LINE).to_pylist(), broken.column(BROKEN).to_pylist(), strict=True)
         bad = [
-            BadLine(number, "malformed_json", _NO_OBJECT, escaped(text.rstrip().encode()))
-            for number, text in lines
-            if text.strip()
+            BadLine(row[LINE], "malformed_json", _NO_OBJECT, escaped(row[BROKEN].rstrip().encode()))
+            for row in broken.select([LINE, BROKEN]).to_pylist()
+            if row[BROKEN].strip()
         ]
         return parsed.filter(compute.invert(is_broken)).drop_columns([BROKEN]), bad
 
@@ -239,7 +243,7 @@ class Mapper:
 
         self._duck.register(PARSED, parsed)
         try:
-            return self._duck.execute(self._query).to_arrow_table(), []
+            rows = self._duck.execute(self._query).to_arrow_table()
         except (duckdb.OperationalError, duckdb.InternalError):
             raise
         except duckdb.Error as error:
@@ -253,6 +257,11 @@ class Mapper:
                         f"({type(error).__name__}); use try_cast or try_strptime in it"
                     ) from None
                 return self._run(parsed.slice(0, 0))[0], [_failed(parsed)]
+        else:
+            if self._derives_ids:
+                # Here, because the next half of a chunk goes on counting where this one ended.
+                self._count_occurrences(rows)
+            return rows, []
         half = parsed.num_rows // 2
         (first, bad), (second, more) = (
             self._run(parsed.slice(0, half)),
@@ -281,11 +290,12 @@ class Mapper:
         import pyarrow as pa
 
         names = [TEXT] if self._json_lines else self._keys
-        fields = [pa.field(LINE, pa.int64()), *(pa.field(name, pa.string()) for name in names)]
-        return pa.schema(fields).empty_table()
+        columns: dict[str, pa.DataType] = {LINE: pa.int64(), **dict.fromkeys(names, pa.string())}
+        return pa.schema(columns).empty_table()
 
     def _count_occurrences(self, rows: pa.Table) -> None:
-        self._duck.register("counted", rows.select([CONTENT]))
+        without_id = rows.filter(rows.column(UNIDENTIFIED))
+        self._duck.register("counted", without_id.select([CONTENT]))
         self._duck.execute(
             f"update {REPEATS} set seen = seen + times from (select"
             f" {digest_of(CONTENT)} as digest, count(*) as times from counted group by 1) as more"

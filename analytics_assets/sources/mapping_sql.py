@@ -4,6 +4,7 @@ Belongs here: query texts for DuckDB. Does not: running them (``mapping``). Inva
 of a result is text, and equal rows get equal ids however the file is cut into chunks.
 """
 
+# ruff: noqa: S608 -- queries for DuckDB, put together from quoted names only
 from __future__ import annotations
 
 import json

@@ -61,7 +61,8 @@ class LineBlock:
 def find_files(source: FilesSource) -> list[Path]:
     """The source's files by name. Raises SourceError where there are none and must be some."""
     pattern = str(source.folder / source.path)
-    found = sorted(Path(name) for name in glob(pattern, recursive=True) if Path(name).is_file())
+    names = glob(pattern, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
+    found = sorted(path for path in map(Path, names) if path.is_file())
     if not found and not source.optional:
         raise SourceError(
             f"source {source.name}: no file matches {pattern}; correct `path`, or set "
@@ -112,7 +113,7 @@ def line_blocks(stream: Readable) -> Iterator[LineBlock]:
 
 
 def escaped(content: bytes) -> str:
-    """Bytes as text that can be stored: what is no UTF-8 and NUL as ``\\x00``, cut to a length."""
+    r"""Bytes as text that can be stored: what is no UTF-8 and NUL as ``\x00``, cut to a length."""
     text = content[: 4 * KEPT_CHARACTERS].decode("utf-8", "backslashreplace")
     text = text.replace("\0", "\\x00")
     return text[:KEPT_CHARACTERS]
@@ -176,7 +177,7 @@ def _block(content: bytes, first: int) -> LineBlock:
     blank = lengths <= len(b"\r\n")
     if blank.any():
         kept = [
-            not (short and not line.strip())
+            not (short and line is not None and not line.strip())
             for short, line in zip(blank.tolist(), lines.to_pylist(), strict=True)
         ]
         numbers, lines = numbers[kept], lines.filter(pa.array(kept))
@@ -227,7 +228,9 @@ def _string_array(content: bytes, ends: npt.NDArray[Any]) -> pa.StringArray:
 
     offsets = np.zeros(len(ends) + 1, dtype=np.int32)
     offsets[1:] = ends
-    return pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(content))
+    return pa.StringArray.from_buffers(
+        len(ends), pa.py_buffer(offsets.tobytes()), pa.py_buffer(content)
+    )
 
 
 def _valid(lines: pa.StringArray) -> bool:

@@ -47,11 +47,11 @@ def record_problem(contract: Contract, rules: LoadRules) -> sql.Composable:
     )
 
 
-def typed(column: Column, alias: str = "c") -> sql.Composable:
-    """A checked column as its type."""
-    value = sql.Identifier(alias, column.name)
+def typed(column: Column) -> sql.Composable:  # noqa: PLR0911 (one for each kind)
+    """A column of a checked row ``c`` as its type."""
+    value = sql.Identifier("c", column.name)
     if column.kind == "moment":
-        return sql.Identifier(alias, moment_column(column.name))
+        return sql.Identifier("c", moment_column(column.name))
     if column.kind == "number":
         return sql.SQL("{}::numeric").format(value)
     if column.kind == "flag":
@@ -191,7 +191,7 @@ def _time_checks(contract: Contract, rules: LoadRules) -> list[Check]:
 
 def check_statement(
     contract: Contract, rules: LoadRules, staged: sql.Composable, checked: sql.Composable
-) -> sql.Composable:
+) -> sql.Composed:
     """Fill ``checked`` from ``staged``: the same columns, then moments, then the problem."""
     names = ["line_no", *contract.names, "byte_size", "raw_text", "payload", "origin"]
     moments = [column.name for column in contract.columns if column.kind == "moment"]

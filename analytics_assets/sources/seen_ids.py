@@ -1,7 +1,7 @@
 """Which ids a lane may have loaded before, remembered in a fixed amount of memory.
 
-Belongs here: a Bloom filter. Does not: deciding what a duplicate is (Postgres does). Invariant: an id
-that was added is always reported; one that was not, seldom (1 % after 5 million, more beyond).
+Belongs here: a Bloom filter. Does not: deciding what a duplicate is (Postgres does). Invariant: an
+id that was added is always reported; one that was not, seldom (1 % after 5 million, more beyond).
 """
 
 from __future__ import annotations

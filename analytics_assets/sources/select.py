@@ -23,11 +23,15 @@ _NOT_BY_PARTS: Final = {"WINDOW", "SUBQUERY"}
 
 @dataclass(frozen=True)
 class Select:
-    """A parsed ``select``; ``plain`` if it can be run on parts of its input."""
+    """A parsed ``select``; ``plain`` if it can be run on parts of its input.
+
+    ``columns`` are those it names; ``takes_all`` says that it has a ``*``.
+    """
 
     text: str
     plain: bool
     columns: frozenset[str]
+    takes_all: bool
     _tree: str
 
     def with_columns(self, connection: duckdb.DuckDBPyConnection, added: Sequence[str]) -> str:
@@ -85,7 +89,8 @@ def parse_select(connection: duckdb.DuckDBPyConnection, text: str, source: str) 
     columns = frozenset(
         str(part["column_names"][-1]) for part in parts if part.get("class") == "COLUMN_REF"
     )
-    return Select(text.strip().rstrip(";"), plain, columns, row[0])
+    takes_all = any(part.get("class") == "STAR" for part in parts)
+    return Select(text.strip().rstrip(";"), plain, columns, takes_all, row[0])
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:

@@ -19,6 +19,8 @@ from analytics_assets.events.validation import problem_expression
 from analytics_assets.retention.policy import expired_before
 from analytics_assets.sources.contract import NEVER_STORED
 from analytics_assets.sources.staging import Origin, Outcome, Stage
+from analytics_assets.store.partitions import event_partitions
+from analytics_assets.windows import DAY
 
 MAX_SHORT_BYTES: Final = 512
 MAX_PLACE_BYTES: Final = 2_048
@@ -27,9 +29,14 @@ DEVICE_KEYS: Final = ("device_type", "browser", "os")
 
 
 class EventStage(Stage):
-    """Stages events."""
+    """Stages events.
+
+    Partitions that are there when the stage is opened hold what was loaded before; of what comes
+    later, whoever stages must mark as ``suspect`` what may repeat it.
+    """
 
     def _create_checked(self, connection: psycopg.Connection[Any]) -> None:
+        self._old = event_partitions(connection)
         connection.execute(
             sql.SQL(
                 "create temporary table {} (like {}, ts timestamptz, day date,"
@@ -51,7 +58,7 @@ class EventStage(Stage):
         )
         connection.execute("analyze event_types")
 
-    def _check(self, connection: psycopg.Connection[Any], origin: Origin) -> None:
+    def _check(self, connection: psycopg.Connection[Any]) -> None:
         shape = first_true(
             _shape_checks(),
             otherwise=problem_expression(self.rules.catalogue, self.rules.envelope),
@@ -107,9 +114,13 @@ class EventStage(Stage):
         """Mark rows whose id is there already under the day before or after.
 
         Looking each row up costs more than loading it, so only those are looked up that a lane has
-        seen before or whose neighbouring days had rows before this load began.
+        seen before or whose neighbouring days had partitions when the stage was opened.
         """
-        old = sorted(self.partitions.with_old_neighbours(pairs))
+        old = sorted(
+            (category, day)
+            for category, day in pairs
+            if (category, day - DAY) in self._old or (category, day + DAY) in self._old
+        )
         suspects = connection.execute(
             sql.SQL("select exists (select from {} where suspect)").format(self.checked)
         ).fetchone()
@@ -225,6 +236,7 @@ later as (
     join {checked} as second using (event_category, event_uuid)
     where
         first.line_no < second.line_no
+        and not first.expired
         and abs(first.day - second.day) = 1
 )
 

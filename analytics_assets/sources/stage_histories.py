@@ -40,7 +40,7 @@ class HistoryStage(Stage):
             )
         )
 
-    def _check(self, connection: psycopg.Connection[Any], origin: Origin) -> None:
+    def _check(self, connection: psycopg.Connection[Any]) -> None:
         connection.execute(check_statement(self.contract, self.rules, self.staged, self.checked))
         # Without it the planner takes the chunk for a single row, and compares all with all.
         connection.execute(sql.SQL("analyze {} ({}, problem)").format(self.checked, self._id))
@@ -82,7 +82,7 @@ class HistoryStage(Stage):
     def _id(self) -> sql.Identifier:
         return sql.Identifier(self.contract.id_column)
 
-    def _write_statement(self) -> sql.Composable:
+    def _write_statement(self) -> sql.Composed:
         state = [self.contract.by_name[name] for name in _STATE[self.contract.table]]
         names = [column.name for column in state]
         if self.contract.table == "users":

@@ -8,7 +8,7 @@ loaded again unchanged is not touched.
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -34,7 +34,7 @@ class RecordStage(Stage):
             ).format(self.checked, self.staged, checked_columns(self.contract))
         )
 
-    def _check(self, connection: psycopg.Connection[Any], origin: Origin) -> None:
+    def _check(self, connection: psycopg.Connection[Any]) -> None:
         connection.execute(check_statement(self.contract, self.rules, self.staged, self.checked))
         kept_from = raw_table_expired_before(self.rules.now)[self.contract.table]
         connection.execute(
@@ -85,14 +85,14 @@ class RecordStage(Stage):
         ).fetchall()
         return {day for (day,) in found}
 
-    def _statement(self, template: str, days: set[date]) -> sql.Composable:
+    def _statement(self, template: LiteralString, days: set[date]) -> sql.Composed:
         step = timedelta(days=1)
         around = {day + shift for day in days for shift in (-step, step)}
         columns = [c for c in self.contract.columns if c.name != "subject"]
         names = [column.name for column in columns]
         kept = [name for name in names if name != self.contract.id_column]
         changing = [*kept, "subject", "source"]
-        return sql.SQL(template).format(  # type: ignore[arg-type]
+        return sql.SQL(template).format(
             table=sql.Identifier("raw", self.contract.table),
             name=sql.Identifier(self.contract.table),
             checked=self.checked,

@@ -28,9 +28,8 @@ from analytics_assets.store.load_log import RowCounts
 from analytics_assets.store.partitions import (
     ensure_day_partitions,
     ensure_event_partitions,
-    event_partitions,
 )
-from analytics_assets.windows import DAY, Window
+from analytics_assets.windows import Window
 
 # Quarantine keeps a whole record up to this size, so that it can be replayed.
 MAX_PAYLOAD_BYTES: Final = 64 * 1024
@@ -93,18 +92,13 @@ class Outcome:
 
 
 class PartitionMaker:
-    """Makes partitions over a connection of its own; shared by the lanes of a load.
-
-    Partitions of events that were there before it are old: rows in them are not of this load.
-    """
+    """Makes partitions over a connection of its own; shared by the lanes of a load."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
         self._events: set[tuple[str, date]] = set()
         self._days: set[tuple[str, date]] = set()
-        with database.connect("analytics_pipeline", autocommit=True) as connection:
-            self._old = event_partitions(connection)
 
     def events(self, wanted: Collection[tuple[str, date]]) -> None:
         """Make sure that events of these categories and days have a place."""
@@ -123,14 +117,6 @@ class PartitionMaker:
                 with self._database.connect("analytics_pipeline", autocommit=True) as connection:
                     ensure_day_partitions(connection, table, {day for _, day in missing})
                 self._days |= missing
-
-    def with_old_neighbours(self, pairs: Collection[tuple[str, date]]) -> set[tuple[str, date]]:
-        """Those (category, day) pairs that have an old partition the day before or after."""
-        return {
-            (category, day)
-            for category, day in pairs
-            if (category, day - DAY) in self._old or (category, day + DAY) in self._old
-        }
 
     def forget(self) -> None:
         """Look again: a partition may have been pruned meanwhile."""
@@ -209,7 +195,7 @@ class Stage(ABC):
         # Waits for a pruning that is going on, and keeps the next one waiting: rows of a day that
         # has just been dropped must not bring it back.
         connection.execute("lock table ops.retention_floor in share mode")
-        self._check(connection, origin)
+        self._check(connection)
         outcome = self._load(connection, origin)
         late = {day for day in outcome.days if day not in self.rules.window}
         dirty_days.mark(connection, late, reason)
@@ -245,7 +231,7 @@ class Stage(ABC):
     def _create_checked(self, connection: psycopg.Connection[Any]) -> None: ...
 
     @abstractmethod
-    def _check(self, connection: psycopg.Connection[Any], origin: Origin) -> None: ...
+    def _check(self, connection: psycopg.Connection[Any]) -> None: ...
 
     @abstractmethod
     def _load(self, connection: psycopg.Connection[Any], origin: Origin) -> Outcome: ...

@@ -14,6 +14,22 @@ from typing import Any, Final
 import psycopg
 
 WHOLE_FILE: Final = -1
+# Summed up from the chunks: those of an interrupted load count as well.
+_FINISHED: Final = """
+insert into ops.load_log (
+    source, fingerprint, chunk, lane, location, rows_read, rows_loaded, rows_rejected,
+    rows_duplicate, rows_expired, finished
+)
+select
+    %(source)s, %(fingerprint)s, %(chunk)s, 0, %(location)s, coalesce(sum(rows_read), 0),
+    coalesce(sum(rows_loaded), 0), coalesce(sum(rows_rejected), 0),
+    coalesce(sum(rows_duplicate), 0), coalesce(sum(rows_expired), 0), true
+from ops.load_log
+where source = %(source)s and fingerprint = %(fingerprint)s and chunk <> %(chunk)s
+on conflict (source, fingerprint, chunk, lane) do update set
+    location = excluded.location,
+    loaded_at = now()
+"""
 _ENTRY: Final = """
 insert into ops.load_log (
     source, fingerprint, chunk, lane, location, rows_read, rows_loaded, rows_rejected,
@@ -21,7 +37,7 @@ insert into ops.load_log (
 )
 values (
     %(source)s, %(fingerprint)s, %(chunk)s, %(lane)s, %(location)s, %(read)s, %(loaded)s,
-    %(rejected)s, %(duplicate)s, %(expired)s, %(finished)s
+    %(rejected)s, %(duplicate)s, %(expired)s, false
 )
 on conflict (source, fingerprint, chunk, lane) do update set
     location = excluded.location,
@@ -30,7 +46,6 @@ on conflict (source, fingerprint, chunk, lane) do update set
     rows_rejected = excluded.rows_rejected,
     rows_duplicate = excluded.rows_duplicate,
     rows_expired = excluded.rows_expired,
-    finished = excluded.finished,
     loaded_at = now()
 """
 
@@ -126,31 +141,31 @@ def record_chunk(
     counts: RowCounts,
 ) -> None:
     """Note a chunk as loaded, in the transaction that loads it."""
-    connection.execute(_ENTRY, _values(version, chunk, lane, location, counts, finished=False))
-
-
-def record_finished(
-    connection: psycopg.Connection[Any], version: FileVersion, counts: RowCounts
-) -> None:
-    """Note a file as loaded to its end."""
     connection.execute(
-        _ENTRY, _values(version, WHOLE_FILE, 0, version.stamp, counts, finished=True)
+        _ENTRY,
+        {
+            "source": version.source,
+            "fingerprint": version.fingerprint,
+            "chunk": chunk,
+            "lane": lane,
+            "location": location,
+            "read": counts.read,
+            "loaded": counts.loaded,
+            "rejected": counts.rejected_rows,
+            "duplicate": counts.duplicate,
+            "expired": counts.expired,
+        },
     )
 
 
-def _values(
-    version: FileVersion, chunk: int, lane: int, location: str, counts: RowCounts, *, finished: bool
-) -> dict[str, Any]:
-    return {
-        "source": version.source,
-        "fingerprint": version.fingerprint,
-        "chunk": chunk,
-        "lane": lane,
-        "location": location,
-        "read": counts.read,
-        "loaded": counts.loaded,
-        "rejected": counts.rejected_rows,
-        "duplicate": counts.duplicate,
-        "expired": counts.expired,
-        "finished": finished,
-    }
+def record_finished(connection: psycopg.Connection[Any], version: FileVersion) -> None:
+    """Note a file as loaded to its end, with the counts of all its chunks."""
+    connection.execute(
+        _FINISHED,
+        {
+            "source": version.source,
+            "fingerprint": version.fingerprint,
+            "chunk": WHOLE_FILE,
+            "location": version.stamp,
+        },
+    )
