@@ -32,12 +32,13 @@ def check(
     """Say what is missing or of the wrong type in each source."""
     from analytics_assets.sources.check import check_sources
 
-    file = path or settings_or_exit().sources_file
+    settings = settings_or_exit()
+    file = path or settings.sources_file
     if file is None:
         errors.print("error: name a sources file, or set ANALYTICS_SOURCES_FILE", style="bold red")
         raise typer.Exit(2)
     with told_plainly():
-        findings = check_sources(file)
+        findings = check_sources(file, settings)
     rows = [vars(finding) for finding in findings]
     if as_json:
         print_json(rows)

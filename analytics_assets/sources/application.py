@@ -153,7 +153,39 @@ class ApplicationReader:
             )
         self.columns = [name for name in self.contract.names if name in there]
 
-    def statement(self, window: Window | None) -> sql.Composed:
+    def stage_rows(
+        self,
+        local: psycopg.Connection[Any],
+        stage: Stage,
+        window: Window | None,
+        limit: int | None = None,
+    ) -> None:
+        """Stream the rows of a window, or of all time, into a stage, within a transaction.
+
+        Raises SourceUnavailable where the source breaks off.
+        """
+        names = ["line_no", *self.columns]
+        into = sql.SQL("copy {} ({}) from stdin (format csv)").format(
+            stage.staged, sql.SQL(", ").join(map(sql.Identifier, names))
+        )
+        try:
+            with (
+                self.remote.cursor() as source,
+                source.copy(self._statement(window, limit)) as out,
+                local.cursor() as target,
+                target.copy(into) as copy,
+            ):
+                for block in out:
+                    copy.write(block)
+        except psycopg.Error as error:
+            if local.broken:
+                raise
+            raise SourceUnavailable(
+                f"source {self.source.name}: reading {self.contract.table} broke off: "
+                f"{_reason(error)}. What was loaded stays; run again"
+            ) from None
+
+    def _statement(self, window: Window | None, limit: int | None) -> sql.Composed:
         """COPY of the rows of a window as CSV: their number, then the columns as text."""
         where: sql.Composable = sql.SQL("")
         if window is not None:
@@ -163,12 +195,13 @@ class ApplicationReader:
                 end=sql.Literal(window.end_ts.isoformat()),
             )
         return sql.SQL(
-            "copy (select row_number() over (), {columns} from ({query}) as q{where})"
-            " to stdout (format csv)"
+            "copy (select row_number() over (), {columns} from ({query}) as q{where}"
+            " limit {limit}) to stdout (format csv)"
         ).format(
             columns=sql.SQL(", ").join(map(self._as_text, self.columns)),
             query=self._query,
             where=where,
+            limit=sql.Literal(limit),
         )
 
     def _as_text(self, name: str) -> sql.Composed:
@@ -193,27 +226,8 @@ class _Copying:
     part: Window | None = None
 
     def run(self) -> Outcome:
-        names = ["line_no", *self.reader.columns]
-        into = sql.SQL("copy {} ({}) from stdin (format csv)").format(
-            self.stage.staged, sql.SQL(", ").join(map(sql.Identifier, names))
-        )
         name = self.reader.source.name
-        try:
-            with (
-                self.reader.remote.cursor() as source,
-                source.copy(self.reader.statement(self.part)) as out,
-                self.local.cursor() as target,
-                target.copy(into) as copy,
-            ):
-                for block in out:
-                    copy.write(block)
-        except psycopg.Error as error:
-            if self.local.broken:
-                raise
-            raise SourceUnavailable(
-                f"source {name}: reading {self.stage.contract.table} broke off: "
-                f"{_reason(error)}. What was loaded stays; run again"
-            ) from None
+        self.reader.stage_rows(self.local, self.stage, self.part)
         origin = Origin(name, name, f"{name} row ", by_content=True)
         outcome = self.stage.promote(self.local, origin)
         windowed = self.reader.time_column == self.stage.contract.time_column

@@ -22,7 +22,7 @@ from analytics_assets.sources.errors import SourceError
 from analytics_assets.sources.formats import read_chunks
 from analytics_assets.sources.lanes import LANES, Lanes, Work
 from analytics_assets.sources.mapping import Mapped, Mapper
-from analytics_assets.sources.reading import content_hash, file_stamp, find_files
+from analytics_assets.sources.reading import content_hash, file_stamp, find_files, name_of
 from analytics_assets.sources.staging import Outcome
 from analytics_assets.store.load_log import (
     FileVersion,
@@ -91,7 +91,7 @@ def _load_file(
     path: Path,
     progress: Progress | None,
 ) -> Outcome | None:
-    name = path.relative_to(source.folder).as_posix() if _inside(path, source) else str(path)
+    name = name_of(path, source)
     try:
         stamp = file_stamp(path, name)
         if finished_unchanged(connection, source.name, stamp, source.mapping_hash):
@@ -179,7 +179,3 @@ def _discard_rejected(connection: psycopg.Connection[Any], version: FileVersion)
         """,
         {"source": version.source, "name": version.name},
     )
-
-
-def _inside(path: Path, source: FilesSource) -> bool:
-    return path.is_relative_to(source.folder)

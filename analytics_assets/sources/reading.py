@@ -71,6 +71,13 @@ def find_files(source: FilesSource) -> list[Path]:
     return found
 
 
+def name_of(path: Path, source: FilesSource) -> str:
+    """A file as people see it: from the folder of the sources file, where it lies in there."""
+    if path.is_relative_to(source.folder):
+        return path.relative_to(source.folder).as_posix()
+    return str(path)
+
+
 def file_stamp(path: Path, name: str) -> str:
     """Name, size and modification time: what tells that a file is the one read before."""
     status = path.stat()

@@ -58,7 +58,7 @@ class EventStage(Stage):
         )
         connection.execute("analyze event_types")
 
-    def _check(self, connection: psycopg.Connection[Any]) -> None:
+    def check(self, connection: psycopg.Connection[Any]) -> None:
         shape = first_true(
             _shape_checks(),
             otherwise=problem_expression(self.rules.catalogue, self.rules.envelope),

@@ -40,7 +40,7 @@ class HistoryStage(Stage):
             )
         )
 
-    def _check(self, connection: psycopg.Connection[Any]) -> None:
+    def check(self, connection: psycopg.Connection[Any]) -> None:
         connection.execute(check_statement(self.contract, self.rules, self.staged, self.checked))
         # Without it the planner takes the chunk for a single row, and compares all with all.
         connection.execute(sql.SQL("analyze {} ({}, problem)").format(self.checked, self._id))

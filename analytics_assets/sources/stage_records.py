@@ -34,7 +34,7 @@ class RecordStage(Stage):
             ).format(self.checked, self.staged, checked_columns(self.contract))
         )
 
-    def _check(self, connection: psycopg.Connection[Any]) -> None:
+    def check(self, connection: psycopg.Connection[Any]) -> None:
         connection.execute(check_statement(self.contract, self.rules, self.staged, self.checked))
         kept_from = raw_table_expired_before(self.rules.now)[self.contract.table]
         connection.execute(

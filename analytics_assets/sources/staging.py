@@ -195,7 +195,7 @@ class Stage(ABC):
         # Waits for a pruning that is going on, and keeps the next one waiting: rows of a day that
         # has just been dropped must not bring it back.
         connection.execute("lock table ops.retention_floor in share mode")
-        self._check(connection)
+        self.check(connection)
         outcome = self._load(connection, origin)
         late = {day for day in outcome.days if day not in self.rules.window}
         dirty_days.mark(connection, late, reason)
@@ -231,7 +231,8 @@ class Stage(ABC):
     def _create_checked(self, connection: psycopg.Connection[Any]) -> None: ...
 
     @abstractmethod
-    def _check(self, connection: psycopg.Connection[Any]) -> None: ...
+    def check(self, connection: psycopg.Connection[Any]) -> None:
+        """Fill ``checked`` from ``staged``: each row with its problem, or its values parsed."""
 
     @abstractmethod
     def _load(self, connection: psycopg.Connection[Any], origin: Origin) -> Outcome: ...
