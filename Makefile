@@ -33,5 +33,9 @@ lint: setup
 test: setup
 	$(BIN)/pytest
 
+# ARGS="--only growth" measures ten times the events too.
+bench: setup
+	$(BIN)/analytics-assets bench $(ARGS)
+
 clean:
 	rm -rf $(VENV) dbt/target

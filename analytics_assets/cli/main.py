@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from analytics_assets.cli import doctor, run, sample, serve, sources, store
+from analytics_assets.cli import bench, doctor, run, sample, serve, sources, store
 
 app = typer.Typer(
     name="analytics-assets",
@@ -23,6 +23,7 @@ app.command("sample")(sample.sample)
 app.command("migrate")(store.migrate)
 app.command("psql")(store.psql)
 app.command("doctor")(doctor.doctor)
+app.command("bench")(bench.bench)
 app.add_typer(sources.app, name="sources")
 
 

@@ -1,0 +1,1 @@
+"""How fast the platform is, as ratios to plain SQL measured in the same run."""
