@@ -109,7 +109,7 @@ def load_settings(**overrides: Any) -> Settings:
     """
     home = Path(overrides.get("home") or os.environ.get(f"{PREFIX}HOME") or ".analytics")
     try:
-        return Settings(_env_file=home / DEPLOYMENT_FILE, **overrides)  # type: ignore[call-arg]
+        return Settings(_env_file=home / DEPLOYMENT_FILE, **overrides)
     except ValidationError as error:
         lines = []
         for problem in error.errors(include_input=False, include_url=False):

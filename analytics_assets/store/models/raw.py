@@ -6,6 +6,8 @@ made on demand for days that have data, and are pruned by DROP.
 
 from __future__ import annotations
 
+from datetime import date
+
 from sqlalchemy import (
     Boolean,
     CheckConstraint,
@@ -30,8 +32,8 @@ from analytics_assets.store.models.base import (
 )
 
 
-def _day(of: str) -> tuple[Column[object], CheckConstraint]:
-    column: Column[object] = Column(
+def _day(of: str) -> tuple[Column[date], CheckConstraint]:
+    column: Column[date] = Column(
         "day", Date, primary_key=True, comment=f"UTC date of {of}; the partition key."
     )
     return column, CheckConstraint(f"day = (\"{of}\" at time zone 'UTC')::date", name="day")
