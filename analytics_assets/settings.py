@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,21 @@ class Settings(BaseSettings):
     code_server_host: str = "127.0.0.1"
     code_server_port: int = Field(default=4000, ge=1, le=65_535)
 
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(default=8000, ge=1, le=65_535)
+    api_workers: int = Field(default=1, ge=1, le=64)
+    api_trusted_proxies: str = ""
+    api_allow_plain_http: bool = False
+    api_queue_events: int = Field(default=20_000, ge=1_000, le=1_000_000)
+    api_group_events: int = Field(default=5_000, ge=1, le=100_000)
+    api_commit_timeout_seconds: float = Field(default=10.0, gt=0, le=300)
+    api_body_timeout_seconds: float = Field(default=15.0, gt=0, le=300)
+    api_public_requests_per_minute: int = Field(default=120, ge=1, le=1_000_000)
+    geo_database: Path | None = None
+
     min_free_disk_mib: int = Field(default=1024, ge=0)
 
-    @field_validator("home", "sources_file", "dagster_home", mode="after")
+    @field_validator("home", "sources_file", "dagster_home", "geo_database", mode="after")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
@@ -70,10 +83,24 @@ class Settings(BaseSettings):
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
-    @field_validator("as_of", "sources_file", "database_url", "gemini_api_key", mode="before")
+    @field_validator(
+        "as_of", "sources_file", "database_url", "gemini_api_key", "geo_database", mode="before"
+    )
     @classmethod
     def _blank_is_unset(cls, value: Any) -> Any:
         return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("api_trusted_proxies", mode="after")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for part in filter(None, value.split(",")):
+            try:
+                ip_network(part.strip())
+            except ValueError:
+                raise ValueError(
+                    f"{part.strip()!r} is not a network such as 10.0.0.0/8 or 192.0.2.7"
+                ) from None
+        return value
 
     @model_validator(mode="after")
     def _starts_before_now(self) -> Settings:
@@ -96,6 +123,11 @@ class Settings(BaseSettings):
     def catalogue_folders(self) -> list[Path]:
         """Folders with the user's own catalogue files, from a path list."""
         return [Path(p).absolute() for p in self.catalogue_dirs.split(os.pathsep) if p.strip()]
+
+    @cached_property
+    def trusted_proxies(self) -> list[IPv4Network | IPv6Network]:
+        """Networks whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
+        return [ip_network(part.strip()) for part in self.api_trusted_proxies.split(",") if part]
 
     @property
     def dagster_home_dir(self) -> Path:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from analytics_assets.cli import bench, doctor, run, sample, serve, sources, store
+from analytics_assets.cli import api, bench, doctor, keys, run, sample, serve, sources, store
 
 app = typer.Typer(
     name="analytics-assets",
@@ -24,7 +24,9 @@ app.command("migrate")(store.migrate)
 app.command("psql")(store.psql)
 app.command("doctor")(doctor.doctor)
 app.command("bench")(bench.bench)
+app.command("api")(api.api)
 app.add_typer(sources.app, name="sources")
+app.add_typer(keys.app, name="keys")
 
 
 def main() -> None:

@@ -92,6 +92,8 @@ def payload_columns(contract: Contract) -> dict[str, sql.Composable]:
 def _take_statement(stage: Stage) -> sql.Composed:
     """Take entries out and stage them; entries another mover is taking are left to it."""
     columns = payload_columns(stage.contract)
+    # What the door could not store as it was sent waits with the reason it gave the sender.
+    columns["problem"] = sql.SQL("coalesce(problem, {})").format(columns["problem"])
     return sql.SQL(_TAKE).format(
         staged=stage.staged,
         names=sql.SQL(", ").join(map(sql.Identifier, columns)),
@@ -136,7 +138,7 @@ with taken as (
         limit %(limit)s
         for update skip locked
     )
-    returning seq, source, payload
+    returning seq, source, payload, problem
 )
 
 insert into {staged} (line_no, payload, origin, {names})

@@ -18,6 +18,7 @@ import psycopg
 
 from analytics_assets.sources.config import TableName
 from analytics_assets.sources.memory import release_memory
+from analytics_assets.sources.problems import REFUSALS, REFUSED
 from analytics_assets.sources.reading import BadLine, escaped
 from analytics_assets.sources.seen_ids import SeenIds
 from analytics_assets.sources.stages import stage_for
@@ -37,16 +38,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LANES: Final = 2  # a power of two: low bits of an id's digest choose the lane
-_REFUSALS: Final = {
-    "22P05": ("nul_byte", "the record holds \\u0000, which Postgres cannot store; remove it"),
-    "22021": (
-        "nul_byte",
-        "the record holds a NUL character, which Postgres cannot store; remove it",
-    ),
-    "22P02": ("invalid_json", "a JSON value is not as the standard has it, such as NaN; mend it"),
-    "22003": ("out_of_range", "a number has too many digits; send fewer"),
-}
-_REFUSED: Final = ("unstorable", "Postgres cannot store a value of the record")
 
 
 @dataclass
@@ -197,7 +188,7 @@ def stage_rows(connection: psycopg.Connection[Any], stage: Stage, rows: pa.Table
         connection,
         stage,
         [
-            BadLine(row["line_no"], *_REFUSALS.get(sqlstate, _REFUSED), _as_json(row))
+            BadLine(row["line_no"], *REFUSALS.get(sqlstate, REFUSED), _as_json(row))
             for row, sqlstate in refused
         ],
     )

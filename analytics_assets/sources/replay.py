@@ -1,8 +1,9 @@
 """Quarantined events tried again, when what made them fail may have changed.
 
 Belongs here: which rows are tried, and what becomes of them. Does not: the checks, which are those
-of every load. Invariant: a row is tried again only after the catalogue or the first day changed, or
-when its time has come; replaying twice without a change touches nothing.
+of every load. Invariant: a row is tried again only after the catalogue or the first day changed,
+when its time has come, or when somebody asks for it; replaying twice without a change touches
+nothing.
 """
 
 from __future__ import annotations
@@ -153,6 +154,7 @@ where
     and (received_day, rejected_id) > (%(after_day)s, %(after_id)s)
     and (
         %(everything)s
+        or replay_requested_at is not null
         or (
             error_code = 'future_timestamp'
             and ops.try_timestamptz(payload ->> 'timestamp') <= %(latest)s
@@ -199,6 +201,7 @@ settled as (
         error_code = coalesce({code}, r.error_code),
         error_message = coalesce({message}, r.error_message),
         retry_count = r.retry_count + 1,
+        replay_requested_at = null,
         updated_at = %(now)s
     from wanted as w
     join {checked} as c on c.line_no = w.number

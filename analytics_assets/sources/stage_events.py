@@ -60,7 +60,7 @@ class EventStage(Stage):
 
     def check(self, connection: psycopg.Connection[Any]) -> None:
         shape = first_true(
-            _shape_checks(),
+            shape_checks(),
             otherwise=problem_expression(self.rules.catalogue, self.rules.envelope),
         )
         connection.execute(
@@ -139,7 +139,7 @@ def _columns(names: list[str], alias: str) -> sql.Composable:
     return sql.SQL(", ").join(sql.Identifier(alias, name) for name in names)
 
 
-def _shape_checks() -> list[Check]:
+def shape_checks() -> list[Check]:
     """Checks of columns that the catalogue says nothing about."""
     checks: list[Check] = [
         (

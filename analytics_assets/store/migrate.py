@@ -42,6 +42,7 @@ REPEATABLE_SCRIPTS = (
     "person_key.sql",
     "release_guard.sql",
     "views.sql",
+    "doors.sql",
     "grants.sql",
 )
 _MIGRATION_LOCK = "analytics-assets migrate"

@@ -28,6 +28,9 @@ MATRIX: dict[str, dict[str, set[str]]] = {
         **RELEASED,
         "inbox.entries": {"INSERT", "SELECT (event_id)"},
         "ops.event_schemas": READ,
+        "ops.api_keys": READ,
+        "ops.rate_leases": {"SELECT", "INSERT", "UPDATE"},
+        "ops.idempotency_keys": WRITE,
     },
     "analytics_retention": {
         "anonymous.*": PRUNE,
@@ -42,6 +45,7 @@ MATRIX: dict[str, dict[str, set[str]]] = {
         "anonymous.*": APPEND,
         "published.*": APPEND,
         "vault.known_identifiers": WRITE,
+        "vault.consent_ledger": READ,
         "vault.release_counts": {"SELECT", "INSERT", "DELETE"},
         "vault.period_keys": {
             "INSERT",

@@ -90,6 +90,7 @@ rejected_events = Table(
     text_column("error_message", "The reason, and what to do."),
     Column("retry_count", Integer, nullable=False, server_default=text("0"), comment="Replays."),
     recorded_now("updated_at", "When the row last changed."),
+    moment("replay_requested_at", "When somebody asked to try it again.", nullable=True),
     CheckConstraint(
         "processing_status in ('rejected', 'replayed', 'discarded')", name="processing_status"
     ),

@@ -5,10 +5,16 @@ Invariant: nothing here is readable by any role but the pipeline, and period key
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, Date, Integer, LargeBinary, Table
+from sqlalchemy import CheckConstraint, Column, Date, Index, Integer, LargeBinary, Table
 from sqlalchemy.dialects.postgresql import JSONB
 
-from analytics_assets.store.models.base import metadata, text_column
+from analytics_assets.store.models.base import (
+    metadata,
+    moment,
+    recorded_now,
+    serial,
+    text_column,
+)
 
 known_identifiers = Table(
     "known_identifiers",
@@ -44,4 +50,22 @@ release_counts = Table(
     CheckConstraint("n_people > 10", name="floor"),
     schema="vault",
     comment="Exact counts of classes about to be released; emptied in the same transaction.",
+)
+
+consent_ledger = Table(
+    "consent_ledger",
+    metadata,
+    serial("consent_id", "Order of the decisions."),
+    text_column("user_id", "Who decided."),
+    text_column("purpose", "What for, such as insights."),
+    text_column("text_version", "Version of the text that was agreed to."),
+    text_column("decision", "granted or withdrawn."),
+    moment("decided_at", "When the person decided."),
+    recorded_now("recorded_at", "When it was recorded."),
+    text_column("source", "Who recorded it."),
+    text_column("api_key_id", "The key it came with.", nullable=True),
+    CheckConstraint("decision in ('granted', 'withdrawn')", name="decision"),
+    Index("ix_consent_ledger_user_id", "user_id", "purpose"),
+    schema="vault",
+    comment="Every consent given or withdrawn; only grows.",
 )

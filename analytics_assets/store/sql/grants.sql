@@ -30,3 +30,22 @@ grant usage on all sequences in schema ops to analytics_pipeline;
 grant usage on schema raw to analytics_owner;
 grant insert on ops.retention_log to analytics_retention;
 grant select on ops.event_schemas to analytics_api;
+
+-- The doors. Keys are made by the operator's commands, as the pipeline.
+grant select on ops.api_keys to analytics_api;
+grant select, insert, update on ops.rate_leases to analytics_api;
+-- Update only lets rows be locked.
+grant select, insert, update, delete on ops.idempotency_keys to analytics_api;
+grant select on vault.consent_ledger to analytics_pipeline;
+revoke all on function
+    ops.record_consent(text, text, text, text, timestamptz, text, text),
+    ops.quarantined(text, text, text, timestamptz, uuid, integer),
+    ops.request_replay(uuid[]),
+    ops.inbox_state()
+from public;
+grant execute on function
+    ops.record_consent(text, text, text, text, timestamptz, text, text),
+    ops.quarantined(text, text, text, timestamptz, uuid, integer),
+    ops.request_replay(uuid[]),
+    ops.inbox_state()
+to analytics_api;

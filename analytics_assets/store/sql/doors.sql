@@ -1,0 +1,133 @@
+-- What the HTTP API may do beyond its own tables: each function does one thing, with parameters only,
+-- and shows no payload.
+
+-- One decision, kept for ever. What it means for the user reaches raw.users through the inbox, like
+-- everything else that is sent.
+create or replace function ops.record_consent(
+    who text, what_for text, version text, decided text, at_time timestamptz, by_source text,
+    by_key text
+)
+returns bigint
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    recorded bigint;
+begin
+    insert into vault.consent_ledger (
+        user_id, purpose, text_version, decision, decided_at, source, api_key_id
+    )
+    values (who, what_for, version, decided, at_time, by_source, by_key)
+    returning consent_id into recorded;
+    if what_for = 'insights' then
+        insert into inbox.entries (kind, source, api_key_id, payload)
+        values (
+            'user', by_source, by_key,
+            jsonb_build_object('user_id', who, 'insights_consent', decided = 'granted')
+        );
+    end if;
+    insert into ops.dirty_days (day, reason)
+    values ((now() at time zone 'UTC')::date, 'consent');
+    return recorded;
+end
+$$;
+
+-- A page of the quarantine, newest first, after the row named by `before_time` and `before_id`.
+create or replace function ops.quarantined(
+    of_status text, of_code text, of_type text, before_time timestamptz, before_id uuid, rows integer
+)
+returns table (
+    rejected_id uuid, received_at timestamptz, kind text, source text, location text,
+    event_type text, processing_status text, error_code text, error_message text,
+    retry_count integer, updated_at timestamptz, replay_requested_at timestamptz
+)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select
+        r.rejected_id, r.received_at, r.kind, r.source, r.location, r.event_type,
+        r.processing_status, r.error_code, r.error_message, r.retry_count, r.updated_at,
+        r.replay_requested_at
+    from raw.rejected_events as r
+    where
+        (of_status is null or r.processing_status = of_status)
+        and (of_code is null or r.error_code = of_code)
+        and (of_type is null or r.event_type = of_type)
+        and (
+            before_time is null
+            or (r.received_day <= (before_time at time zone 'UTC')::date
+                and (r.received_at, r.rejected_id) < (before_time, before_id))
+        )
+    order by r.received_at desc, r.rejected_id desc
+    limit least(rows, 1001)
+$$;
+
+-- Ask for rows to be tried again by the next load, and have a run for their days: the day of the
+-- event's own time where it has one that is past, else the day it was received on.
+create or replace function ops.request_replay(wanted uuid[])
+returns table (rejected_id uuid, outcome text)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return query
+    with found as (
+        select
+            r.received_day, r.rejected_id, r.kind, r.processing_status, r.payload,
+            r.replay_requested_at,
+            (ops.try_timestamptz(r.payload ->> 'timestamp') at time zone 'UTC')::date as own_day
+        from raw.rejected_events as r
+        where r.rejected_id = any(wanted)
+    ),
+    judged as (
+        select
+            f.*,
+            case
+                when f.processing_status <> 'rejected' then f.processing_status
+                when f.kind <> 'event' or jsonb_typeof(f.payload) is distinct from 'object'
+                    then 'not_replayable'
+                when f.replay_requested_at is not null then 'already_requested'
+                else 'requested'
+            end as verdict
+        from found as f
+    ),
+    marked as (
+        update raw.rejected_events as r
+        set replay_requested_at = now()
+        from judged as j
+        where
+            j.verdict = 'requested'
+            and r.received_day = j.received_day
+            and r.rejected_id = j.rejected_id
+    ),
+    dirtied as (
+        insert into ops.dirty_days (day, reason)
+        select distinct least(coalesce(j.own_day, j.received_day), j.received_day), 'replay'
+        from judged as j
+        where j.verdict = 'requested'
+    )
+    select j.rejected_id, j.verdict from judged as j;
+end
+$$;
+
+-- How much waits in the inbox and for how long, in seconds. Beyond 100,000 entries it is not counted.
+create or replace function ops.inbox_state()
+returns table (entries bigint, oldest_seconds double precision)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select
+        (select count(*) from (select from inbox.entries limit 100000) as counted),
+        (
+            select extract(epoch from now() - e.received_at)::double precision
+            from inbox.entries as e
+            order by e.seq
+            limit 1
+        )
+$$;

@@ -1,0 +1,45 @@
+"""An API on a real socket over a real database; shared by the tests that leave room for others.
+
+Invariant: a test sends with keys and ids of its own, so that tests of one server do not meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+
+import pytest
+from door import Door, cloned, serving
+
+from analytics_assets.settings import Settings, load_settings
+from analytics_assets.store.database import Database
+
+
+@pytest.fixture(scope="session")
+def door_database(postgres_server: Database) -> Iterator[Database]:
+    with cloned(postgres_server, "test_api") as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def door_settings(postgres_server: Database, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return load_settings(
+        home=tmp_path_factory.mktemp("door"),
+        database_url=None,
+        start_day=date(2026, 4, 27),
+        as_of=datetime(2026, 6, 8, tzinfo=UTC),
+    )
+
+
+@pytest.fixture(scope="session")
+def door(door_database: Database, door_settings: Settings) -> Iterator[Door]:
+    """One API for all tests that need no special settings."""
+    with serving(door_settings, door_database) as running:
+        yield running
+
+
+@pytest.fixture
+def own_door(door_settings: Settings, database: Database) -> Iterator[Door]:
+    """An API over a database of the test's own."""
+    with serving(door_settings, database) as running:
+        yield running
