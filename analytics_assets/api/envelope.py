@@ -19,7 +19,7 @@ import msgspec
 
 from analytics_assets.api.limits import MAX_EVENT_BYTES, MAX_EVENTS
 from analytics_assets.api.problems import Problem
-from analytics_assets.api.splitting import split_batch
+from analytics_assets.api.splitting import is_record, split_batch
 from analytics_assets.events.quick_check import (
     EASY_BYTES,
     Envelope,
@@ -238,9 +238,11 @@ def _batch(body: bytes) -> tuple[list[bytes] | None, bytes | None]:
         raise _wrong_shape() from None
     except (msgspec.DecodeError, RecursionError) as error:
         found = split_batch(body)
-        if found is None:
+        if found is not None:
+            return found
+        if not is_record(body):
             raise _not_json(error) from None
-        return found
+        return None, None
     if decoded.batch is msgspec.UNSET:
         return None, None
     sent_at = None if decoded.sent_at is msgspec.UNSET else bytes(decoded.sent_at)

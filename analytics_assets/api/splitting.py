@@ -36,6 +36,14 @@ def split_batch(body: bytes) -> tuple[list[bytes], bytes | None] | None:
     return records, None if sent_at is None else json.dumps(sent_at).encode()
 
 
+def is_record(body: bytes) -> bool:
+    """Whether a body that is no batch is one record all the same, as with a lone surrogate."""
+    try:
+        return isinstance(json.loads(body), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
 def _find_batch(body: bytes) -> tuple[int, int, list[bytes]] | None:
     """Where the batch begins and ends, and what stands between its commas."""
     open_ones: list[bytes] = []
