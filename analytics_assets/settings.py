@@ -124,7 +124,7 @@ class Settings(BaseSettings):
         """Folders with the user's own catalogue files, from a path list."""
         return [Path(p).absolute() for p in self.catalogue_dirs.split(os.pathsep) if p.strip()]
 
-    @cached_property
+    @property
     def trusted_proxies(self) -> list[IPv4Network | IPv6Network]:
         """Networks whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
         return [ip_network(part.strip()) for part in self.api_trusted_proxies.split(",") if part]

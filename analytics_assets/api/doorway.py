@@ -89,7 +89,7 @@ class _Passage:
         settings = self.services.settings
         client = self.scope.get("client")
         peer = client[0] if client else None
-        trusted = settings.trusted_proxies
+        trusted = self.services.trusted_proxies
         address = client_address(peer, self.headers.get("x-forwarded-for", ""), trusted)
         self.scope["client_address"] = address
         scheme = self.scope["scheme"]

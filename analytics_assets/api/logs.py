@@ -36,9 +36,10 @@ def configure_logging() -> None:
     """Write the API's lines to standard output; called by the command, never by an import."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines())
-    LOGGER.handlers[:] = [handler]
+    for logger in (LOGGER, logging.getLogger("psycopg.pool"), logging.getLogger("uvicorn.error")):
+        logger.handlers[:] = [handler]
+        logger.propagate = False
     LOGGER.setLevel(logging.INFO)
-    LOGGER.propagate = False
 
 
 def _places(trace: Any) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from analytics_assets.api.arbiter import Arbiter
-from analytics_assets.api.client_facts import Geography
+from analytics_assets.api.client_facts import Geography, Network
 from analytics_assets.api.inbox_writer import InboxWriter
 from analytics_assets.api.keys import KeyRing
 from analytics_assets.api.metrics import Metrics
@@ -50,6 +50,7 @@ class Services:
     arbiter: Arbiter
     check: QuickCheck
     geography: Geography
+    trusted_proxies: list[Network]
 
 
 @asynccontextmanager
@@ -97,6 +98,7 @@ async def running(settings: Settings, database: Database) -> AsyncIterator[Servi
         arbiter=Arbiter(settings, catalogue, pool),
         check=QuickCheck(catalogue),
         geography=Geography(settings.geo_database),
+        trusted_proxies=settings.trusted_proxies,
     )
     await pool.open(wait=False)
     await queries.open(wait=False)
