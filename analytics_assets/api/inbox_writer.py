@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
@@ -57,13 +57,16 @@ class Submission:
     source: str
     key_id: str
     records: Sequence[Record]
-    done: asyncio.Future[None] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
     size: int = 0
+    done: asyncio.Future[None] | None = None
 
     def __post_init__(self) -> None:
         self.size = sum(len(record.payload) for record in self.records)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.done is not None and self.done.done()
 
 
 class InboxWriter:
@@ -114,14 +117,13 @@ class InboxWriter:
                 "too many records wait to be stored; send this request again",
                 headers={"Retry-After": "1"},
             )
+        done = submission.done = asyncio.get_running_loop().create_future()
         self._events += len(records)
         self._bytes += submission.size
         self._queue.append(submission)
         self._ready.set()
         try:
-            await asyncio.wait_for(
-                asyncio.shield(submission.done), self._settings.api_commit_timeout_seconds
-            )
+            await asyncio.wait_for(asyncio.shield(done), self._settings.api_commit_timeout_seconds)
         except TimeoutError:
             raise unavailable() from None
 
@@ -163,7 +165,7 @@ class InboxWriter:
         records = 0
         while self._queue and records < self._settings.api_group_events:
             submission = self._queue.popleft()
-            if submission.done.done():
+            if submission.is_over:
                 self._release(submission)
                 continue
             group.append(submission)
@@ -205,7 +207,7 @@ class InboxWriter:
     def _settle(self, group: Iterable[Submission], problem: Problem | None) -> None:
         for submission in group:
             self._release(submission)
-            if submission.done.done():
+            if submission.done is None or submission.is_over:
                 continue
             if problem is None:
                 submission.done.set_result(None)

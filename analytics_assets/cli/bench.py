@@ -30,9 +30,17 @@ class Benchmark(StrEnum):
     growth = "growth"
     backfill = "backfill"
     imports = "imports"
+    collector = "collector"
 
 
-EVERYDAY = (Benchmark.imports, Benchmark.loading, Benchmark.pipeline, Benchmark.backfill)
+EVERYDAY = (
+    Benchmark.imports,
+    Benchmark.loading,
+    Benchmark.pipeline,
+    Benchmark.backfill,
+    Benchmark.collector,
+)
+MOST_COLLECTED = 200_000
 
 
 def bench(
@@ -74,6 +82,10 @@ def _measure(name: Benchmark, events: int, folder: Path | None) -> list[Figure]:
 
     if name is Benchmark.imports:
         return code_location()
+    if name is Benchmark.collector:
+        from analytics_assets.benchmarks.collector import collector
+
+        return collector(min(events, MOST_COLLECTED), folder)
     if name is Benchmark.growth:
         return _growth(events, folder)
     if name is Benchmark.backfill:
