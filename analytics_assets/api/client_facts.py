@@ -112,6 +112,7 @@ def is_loopback(address: str | None) -> bool:
     return address is None or (parsed is not None and parsed.is_loopback)
 
 
+@lru_cache(maxsize=1_024)
 def _parsed(address: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         parsed = ipaddress.ip_address(address or "")

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from analytics_assets.api import idempotency
 from analytics_assets.api.client_facts import device_info
 from analytics_assets.api.collect_schemas import operation
-from analytics_assets.api.envelope import Door, Record, Sent, prepare_event, prepare_record
+from analytics_assets.api.envelope import Door, Record, Sent, prepare_event, prepare_record, skew_of
 from analytics_assets.api.envelope import read_sent as read
 from analytics_assets.api.inbox_writer import Submission
 from analytics_assets.api.keys import Principal, require
@@ -126,6 +126,7 @@ async def _checked(
         now,
         now + settings.clock_skew,
         _facts(services, request),
+        skew_of(sent, now),
     )
     if contract.record == "event":
         records = [prepare_event(raw, sent, door) for raw in sent.records]
@@ -171,6 +172,9 @@ def _answer(records: Sequence[Record], *, is_batch: bool) -> tuple[int, bytes]:
 
 
 def _result(record: Record) -> str:
+    if record.event_id is not None:
+        # A UUID has nothing to escape.
+        return f'"event_id":"{record.id_text}","status":"{record.status}"'
     identity = "null" if record.id_text is None else json.dumps(record.id_text)
     text = f'"event_id":{identity},"status":"{record.status}"'
     if record.problem is None:

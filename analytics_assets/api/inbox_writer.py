@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import psycopg
@@ -29,6 +29,8 @@ from analytics_assets.store.database import Database
 
 # While one group is being committed another can be sent; more only share the same disk.
 WRITERS: Final = 2
+# COPY takes a round trip more than an insert, which costs more than it saves for so few.
+SMALL_GROUP: Final = 16
 _RETRY_SECONDS: Final = 0.25
 _QUEUE_BYTES: Final = 64 << 20
 _HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
@@ -180,7 +182,11 @@ class InboxWriter:
         path = "copy"
         try:
             try:
-                await _copy(connection, group)
+                if sum(len(submission.records) for submission in group) <= SMALL_GROUP:
+                    path = "small"
+                    await _insert_new(connection, group)
+                else:
+                    await _copy(connection, group)
             except (psycopg.DataError, psycopg.IntegrityError, psycopg.OperationalError) as error:
                 if connection.broken or not _is_of_the_rows(error):
                     raise
@@ -239,7 +245,7 @@ async def insert(connection: Any, submission: Submission) -> None:
     async with connection.transaction():
         try:
             async with connection.transaction():
-                await _insert_new(connection, submission, records)
+                await _insert_new(connection, [submission])
         except (psycopg.DataError, psycopg.OperationalError) as error:
             if connection.broken or not _is_of_the_rows(error):
                 raise
@@ -250,34 +256,43 @@ async def insert(connection: Any, submission: Submission) -> None:
 async def _insert_one(connection: Any, submission: Submission, record: Record) -> None:
     try:
         async with connection.transaction():
-            await _insert_new(connection, submission, [record])
+            await _insert_new(connection, [replace(submission, records=[record])])
     except (psycopg.DataError, psycopg.OperationalError) as error:
         if connection.broken or not _is_of_the_rows(error):
             raise
         record.problem = "|".join(REFUSALS.get(error.sqlstate or "", REFUSED))
         record.payload = as_text(record.payload)
         record.status, record.event_id = "quarantined", None
-        await _insert_new(connection, submission, [record])
+        await _insert_new(connection, [replace(submission, records=[record])])
 
 
-async def _insert_new(connection: Any, submission: Submission, records: Sequence[Record]) -> None:
+async def _insert_new(connection: Any, group: Sequence[Submission]) -> None:
+    """Insert what is not in the inbox yet, in one statement; the rest becomes ``duplicate``."""
     # In the order of ids: two inserts of the same ids then wait for each other, not crosswise.
-    ordered = sorted(records, key=lambda record: record.event_id or b"")
+    ordered = sorted(
+        ((record, submission) for submission in group for record in submission.records),
+        key=lambda pair: pair[0].event_id or b"",
+    )
     cursor = await connection.execute(
         _INSERT,
         [
-            [submission.kind] * len(ordered),
-            [submission.source] * len(ordered),
-            [submission.key_id] * len(ordered),
-            [None if r.event_id is None else r.event_id.hex() for r in ordered],
-            [r.problem if r.broken else None for r in ordered],
-            [r.payload.decode() for r in ordered],
+            [submission.kind for _, submission in ordered],
+            [submission.source for _, submission in ordered],
+            [submission.key_id for _, submission in ordered],
+            [None if r.event_id is None else r.event_id.hex() for r, _ in ordered],
+            [r.problem if r.broken else None for r, _ in ordered],
+            [r.payload.decode() for r, _ in ordered],
         ],
+        prepare=True,
     )
     new = {event_id.bytes for (event_id,) in await cursor.fetchall() if event_id is not None}
-    for record in ordered:
-        if record.event_id is not None and record.event_id not in new:
-            record.status = "duplicate"
+    for record, _ in ordered:
+        if record.event_id is not None:
+            if record.event_id in new:
+                # Of several requests with the same event the first has stored it.
+                new.discard(record.event_id)
+            else:
+                record.status = "duplicate"
 
 
 async def _copy(connection: Any, group: Sequence[Submission]) -> None:

@@ -31,6 +31,7 @@ _TIMESTAMP: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
     r"(?:Z|[+-](?:0[0-9]|1[0-4]):[0-5][0-9])"
 )
+_JUNK: Final = frozenset(JUNK_USER_IDS)
 _ITEMS: Final[Mapping[str, Any]] = {
     "string": str,
     "integer": int,
@@ -117,16 +118,15 @@ def instant(text: str | None) -> datetime | None:
 
 def _texts_are_easy(event: Envelope) -> bool:
     user = event.user_id
-    if user is not None and user.strip(" \t\r\n").lower() in JUNK_USER_IDS:
+    if user is not None and user.strip(" \t\r\n").lower() in _JUNK:
         return False
     for text in (
         user, event.subject, event.session_id, event.entity_type, event.entity_id, event.source,
     ):  # fmt: skip
         if text is not None and len(text) > _EASY_TEXT:
             return False
-    return all(
-        place is None or _is_easy_place(place) for place in (event.geo_location, event.device_info)
-    )
+    place, device = event.geo_location, event.device_info
+    return (place is None or _is_easy_place(place)) and (device is None or _is_easy_place(device))
 
 
 def _is_easy_place(place: dict[str, Any]) -> bool:
