@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -74,7 +75,7 @@ def test_an_intersection_has_the_days_of_both(one: Window, other: Window) -> Non
 def test_coalescing_loses_no_day_and_leaves_wide_gaps(days: list[date], max_gap: int) -> None:
     windows = coalesce(days, max_gap=max_gap)
     assert all(any(day in window for window in windows) for day in days)
-    for before, after in zip(windows, windows[1:], strict=False):
+    for before, after in itertools.pairwise(windows):
         assert (after.start - before.end).days > max_gap
     for window in windows:
         assert window.start in days
