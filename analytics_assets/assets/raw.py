@@ -43,7 +43,6 @@ def raw_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinition]
             settings=platform.settings,
             catalogue=platform.catalogue,
             window=window_of(context),
-            run_id=context.run_id,
         )
         for key in sorted(context.selected_asset_keys):
             yield dg.MaterializeResult(asset_key=key, metadata=report.metadata(key.path[-1]))

@@ -36,7 +36,7 @@ from analytics_assets.store.database import Database
 CHUNK_ROWS = 100
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
-    [__name__, "duckdb", "pandas", "pyarrow.csv", "pyarrow.compute", "pyarrow.parquet"]
+    ["__main__", __name__, "duckdb", "pandas", "pyarrow.csv", "pyarrow.compute", "pyarrow.parquet"]
 )
 shipped_catalogue()
 

@@ -145,9 +145,11 @@ def test_a_bad_row_of_the_application_waits_once_and_the_rest_is_loaded(
     world: World, application: Application
 ) -> None:
     application.execute("update messages set role = 'robot', content = 'secret' where message_id=3")
-    for _ in range(2):
+    for rows in (336, 335):
         found = world.load(application.source()).tables["messages"]
-        assert (found.read, found.rejected) == (336, {"not_in_enum": 1})
+        assert (found.read, found.rejected) == (rows, {"not_in_enum": 1})
+        # It is the same row, though its number is another one now.
+        application.execute("delete from messages where message_id = 1")
     [(place, (_, text))] = world.rejected().items()
     assert place.startswith("app row ")
     assert "role must be one of user" in text
