@@ -140,6 +140,14 @@ def test_a_select_may_aggregate_and_join_the_whole_file(world: World) -> None:
     assert world.events("user_id, event_data ->> 'duration_seconds'") == wanted
 
 
+def test_a_name_inside_a_value_is_no_column(world: World) -> None:
+    found = world.load_events(
+        [event(1, person="p-7", metadata={"subject": "mail", "geo_location": "attic"})],
+        select="select *, person as subject from source",
+    )
+    assert (found.loaded, world.events("subject, geo_location")) == (1, [("p-7", None)])
+
+
 def test_csv_options_say_how_a_file_is_written(world: World) -> None:
     text = 'u1;project.viewed;2026-06-01T12:00:00Z;\'{"project_id": "caf\xe9"}\';-\n'
     world.write("odd.txt", text.encode("latin-1"))
