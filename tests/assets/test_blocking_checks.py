@@ -128,7 +128,7 @@ def test_too_many_rejected_rows_stop_what_would_be_built_on_the_rest(
         """,
     )
     evaluations, reached = outcome(settings, EVENTS)
-    assert broken(evaluations) == {"rejected_share"}
+    assert broken(evaluations) == {"rejected_share", "freshness"}, "no event was planted"
     assert not reached
     assert "example.org" not in str(evaluations)
 
