@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from analytics_assets.events.catalogue import Catalogue
     from analytics_assets.store.database import Database
 
-MANIFEST_HELP = "run `make setup` (or `dbt parse` in dbt/) to build it"
-
 
 class Platform:
     """Settings and what hangs on them, opened on first use.
