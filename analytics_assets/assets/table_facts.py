@@ -16,6 +16,8 @@ FILE = Path(__file__).with_name("tables.json")
 TABLES = (
     "insights.analysis_cache",
     "insights.daily_summary",
+    "ops.event_schemas",
+    "ops.retention_floor",
     "ops.retention_log",
     "raw.conversations",
     "raw.messages",
