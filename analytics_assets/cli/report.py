@@ -46,14 +46,15 @@ order by 1, 2
 """
 _RETENTION = """
 select
-    coalesce(event_category, table_name),
+    table_name,
+    coalesce(event_category, ''),
     count(partition_name),
     sum(rows_dropped)::bigint,
     max(cutoff)
 from ops.retention_log
 where not dry_run and run_id = %s
-group by 1
-order by 1
+group by 1, 2
+order by 1, 2
 """
 _REJECTED = """
 select error_code, count(*) from raw.rejected_events
@@ -128,7 +129,7 @@ def show(outcome: Outcome, failures: list[str], *, as_json: bool) -> None:
     if outcome.pruned:
         print_table(
             "\npruned by retention",
-            ["class", "partitions", "rows", "first day kept"],
+            ["table", "class", "partitions", "rows", "first day kept"],
             [list(row) for row in outcome.pruned],
         )
     for failure in failures:

@@ -76,10 +76,7 @@ def run(
     with told_plainly(), _database_loss_told(), dg.DagsterInstance.get() as instance:
         result = _execute(settings, instance, tags, quiet=as_json)
         record = instance.get_run_record_by_id(result.run_id)
-        step_seconds = {
-            stats.step_key: (stats.end_time or 0) - (stats.start_time or 0)
-            for stats in instance.get_run_step_stats(result.run_id)
-        }
+        step_seconds = _step_seconds(instance, result.run_id)
         seconds = (datetime.now(UTC) - began).total_seconds()
         outcome = report.collect(settings, window, result.run_id, seconds, step_seconds)
         _keep_duration(settings, window, record)
@@ -250,6 +247,25 @@ def _watch(instance: dg.DagsterInstance, bar: Any, task: Any, done: threading.Ev
         started = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_START)
         current = started[-1].step_key if started else "planning"
         bar.update(task, description=str(current), completed=len(finished), total=total or None)
+
+
+def _step_seconds(instance: dg.DagsterInstance, run_id: str) -> dict[str, float]:
+    """Seconds of each step that ended.
+
+    Dagster's own step statistics read every materialization back: 2 GB for 4,800 days.
+    """
+    import dagster as dg
+
+    begin = dg.DagsterEventType.STEP_START
+    ends = {dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE}
+    started: dict[str | None, float] = {}
+    seconds = {}
+    for entry in instance.all_logs(run_id, of_type={begin, *ends}):
+        if entry.get_dagster_event().event_type is begin:
+            started[entry.step_key] = entry.timestamp
+        elif entry.step_key in started:
+            seconds[str(entry.step_key)] = entry.timestamp - started[entry.step_key]
+    return seconds
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> list[str]:
