@@ -65,8 +65,9 @@ talks as (
     select
         day,
         user_id,
-        count(distinct conversation_id) as total_conversations,
-        sum(turns) as turns
+        -- Integers, because sums of larger types keep a state beside every user and day.
+        count(distinct conversation_id)::integer as total_conversations,
+        sum(turns)::integer as turns
     from conversation_days
     group by day, user_id
 ),
@@ -150,8 +151,9 @@ select
     active_days.user_id,
     active_days.day,
     active_days.total_conversations,
-    coalesce(round(active_days.turns / nullif(active_days.total_conversations, 0), 2), 0)
-        as average_depth,
+    coalesce(
+        round(active_days.turns::numeric / nullif(active_days.total_conversations, 0), 2), 0
+    ) as average_depth,
     coalesce(tools.tool_usage_pattern, '{}'::jsonb) as tool_usage_pattern,
     active_days.jobs,
     active_days.downloads,

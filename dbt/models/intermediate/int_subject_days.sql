@@ -10,17 +10,22 @@
 
 with accounts as (
     select
-        day,
-        event_category,
-        event_type,
-        user_id,
-        subject,
-        count(*)::integer as events
-    from {{ ref('stg_events') }}
-    where
-        {{ in_window('day') }}
-        and subject is not null
-    group by day, event_category, event_type, user_id, subject
+        days.day,
+        counted.*
+    from {{ window_days() }} as days
+    cross join lateral (
+        select
+            event_category,
+            event_type,
+            user_id,
+            subject,
+            count(*)::integer as events
+        from {{ rows_of_day(
+            ref('stg_events'), ['event_category', 'event_type', 'user_id', 'subject']
+        ) }} as events
+        where subject is not null
+        group by event_category, event_type, user_id, subject
+    ) as counted
 )
 
 select
