@@ -6,6 +6,7 @@ run itself, which is Dagster's. Invariant: one call is one Dagster run, kept in 
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
@@ -139,11 +140,12 @@ def _wait_for_pools(instance: dg.DagsterInstance) -> None:
 def _database_loss_told() -> Iterator[None]:
     """Say plainly that Postgres went away under the run; Dagster itself only raises."""
     import psycopg
+    from dagster_postgres.utils import DagsterPostgresException
     from sqlalchemy.exc import DBAPIError
 
     try:
         yield
-    except (DBAPIError, psycopg.OperationalError):
+    except (DBAPIError, DagsterPostgresException, psycopg.OperationalError):
         errors.print(
             "error: Postgres went away during the run; nothing is lost. Run the same command "
             "again: it continues from what was committed",
@@ -227,7 +229,13 @@ def _noise_to(log: Path) -> Iterator[None]:
     """Send what libraries print to a file; dbt's lines are there for whoever looks."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as file, redirect_stdout(file):
-        yield
+        # A root logger without a handler would write every retry to the terminal.
+        handler = logging.StreamHandler(file)
+        logging.getLogger().addHandler(handler)
+        try:
+            yield
+        finally:
+            logging.getLogger().removeHandler(handler)
 
 
 def _watch(instance: dg.DagsterInstance, bar: Any, task: Any, done: threading.Event) -> None:
