@@ -1,7 +1,7 @@
 """How the marts behave when windows are built again: over late, vanished and pruned rows.
 
 Invariant: the tests share one database and keep to a month of their own, so that dbt parses its
-project once; only the first two prune, the earliest month first.
+project once; only the first three prune, the earliest month first.
 """
 
 from __future__ import annotations
@@ -126,6 +126,26 @@ def world(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -
         # Every table is there from now on, so that each test runs alone, too.
         world.build(month(9))
         yield world
+
+
+def test_a_day_below_the_floor_is_left_alone_though_its_rows_are_still_there(
+    world: World,
+) -> None:
+    """Retention raises the floor before it drops anything, and may die in between."""
+    november = Window(date(2025, 11, 1), date(2025, 12, 1))
+    day = date(2025, 11, 4)
+    world.a_bit_of_everything([day])
+    world.build(november)
+    tables = [table for table in TABLES if table != "marts.search_usage"]
+    before = world.marts(november, tables)
+    assert all(before.values())
+    classes = ("transaction", "registry", "interaction", "analytics", "action")
+    for name in (*classes, "conversations", "messages", "service_jobs"):
+        world.raw.raise_floor(name, day)
+    for user in ("u1", "u8"):
+        world.event("server_installed", "registry", day, user, server_id="s1")
+    world.build(november)
+    assert world.marts(november, tables) == before
 
 
 def test_rare_queries_go_with_the_raw_searches_and_the_totals_stay(world: World) -> None:
