@@ -8,6 +8,7 @@ https://docs.dagster.io/guides/build/external-resources
 from __future__ import annotations
 
 import importlib.metadata
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from analytics_assets.events.catalogue import Catalogue
     from analytics_assets.store.database import Database
 
-MANIFEST_HELP = "run `make setup` (or `dbt parse` in dbt/) to build it"
+PARSED = "partial_parse.msgpack"
 
 
 class Platform:
@@ -121,7 +122,26 @@ def run_dbt(
     window: Window,
 ) -> Iterator[Any]:
     """Build the selected models for a window in one dbt invocation, streaming Dagster's events."""
-    target = platform.settings.home / "dbt" / f"{context.run_id[:8]}-{context.op.name}"
+    folder = platform.settings.home / "dbt"
+    target = folder / f"{context.run_id[:8]}-{context.op.name}"
+    parsed = folder / PARSED
+    if parsed.exists():
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(parsed, target / PARSED)
     with exported(dict(dbt_environment(platform.settings, platform.database, window))):
         invocation = dbt.cli(["build"], context=context, target_path=target)
     yield from invocation.stream()
+    _keep_parsed(target / PARSED, parsed)
+    # What a failed invocation leaves is kept to be looked at.
+    shutil.rmtree(target, ignore_errors=True)
+
+
+def _keep_parsed(made: Path, kept: Path) -> None:
+    """Keep what dbt parsed with this deployment's connection.
+
+    The prebuilt one was made with another, which alone makes dbt parse all files again.
+    """
+    if made.exists():
+        scratch = made.with_suffix(".partial")
+        shutil.copyfile(made, scratch)
+        scratch.replace(kept)

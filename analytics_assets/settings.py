@@ -102,6 +102,13 @@ class Settings(BaseSettings):
                 ) from None
         return value
 
+    @field_validator("as_of", mode="after")
+    @classmethod
+    def _not_in_the_future(cls, value: datetime | None) -> datetime | None:
+        if value is not None and value > datetime.now(UTC):
+            raise ValueError("lies in the future; leave it unset to follow the system's clock")
+        return value
+
     @model_validator(mode="after")
     def _starts_before_now(self) -> Settings:
         if self.start_day > self.now().date():

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
+from analytics_assets.manifest import ensure_manifest
 from analytics_assets.settings import PREFIX, Settings, load_settings
 from analytics_assets.store.database import Database
 from analytics_assets.store.embedded import EmbeddedPostgres
@@ -24,6 +25,11 @@ START_DAY = date(2026, 4, 27)
 AS_OF = datetime(2026, 6, 8, tzinfo=UTC)
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 _numbers = itertools.count(1)
+
+
+def pytest_sessionstart() -> None:
+    """Definitions read the manifest when they are imported, which is before any fixture."""
+    ensure_manifest(load_settings(home=Path("unused"), database_url=None))
 
 
 @pytest.fixture(autouse=True, scope="session")

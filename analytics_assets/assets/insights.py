@@ -28,6 +28,9 @@ def insights_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefini
             ["marts", "event_aggregations"],
             ["insights", "analysis_cache"],
             ["insights", "user_activity"],
+            # It quotes them: before the release, a second run would write another text.
+            ["published", "ai_usage_trends"],
+            ["published", "archetype_distribution"],
         ],
         partitions_def=daily,
     )

@@ -23,7 +23,13 @@ TABLES = (
 )
 
 
-def raw_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinition]:
+# Ledgers that models read; loads and pruning write them, and nothing materializes them alone.
+LEDGERS = ("event_schemas", "retention_floor")
+
+
+def raw_assets(
+    daily: dg.DailyPartitionsDefinition,
+) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     @dg.multi_asset(
         name="raw",
         specs=[table_spec("raw", table, kinds={"python"}, skippable=True) for table in TABLES],
@@ -43,9 +49,8 @@ def raw_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinition]
             settings=platform.settings,
             catalogue=platform.catalogue,
             window=window_of(context),
-            run_id=context.run_id,
         )
         for key in sorted(context.selected_asset_keys):
             yield dg.MaterializeResult(asset_key=key, metadata=report.metadata(key.path[-1]))
 
-    return [raw]
+    return [raw, *(table_spec("ops", ledger, kinds={"python"}) for ledger in LEDGERS)]

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from analytics_assets.store.embedded import EmbeddedPostgres
 from analytics_assets.store.migrate import migrate
 from analytics_assets.windows import next_month
 
+START_DAY = date(2025, 4, 7)  # so that a year of days lies in the past
 HOLD_BACK_OF_A_MONTH = timedelta(days=7)
 
 
@@ -77,9 +78,9 @@ def scratch_platform(
     home = Path(tempfile.mkdtemp(prefix="analytics-bench-", dir=folder))
     server = EmbeddedPostgres(home)
     try:
-        first = datetime(2026, 4, 1, tzinfo=UTC).date()
+        first = START_DAY
         sample = generate_sample(
-            home / "sample", users=users, days=days, events=events, seed=7, start_day=first
+            home / "company", users=users, days=days, events=events, seed=7, start_day=first
         )
         closed = next_month(first + timedelta(days=days - 1))
         settings = load_settings(

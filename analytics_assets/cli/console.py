@@ -6,6 +6,7 @@ Invariant: expected failures print one sentence that says what to do, never a tr
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,9 +17,11 @@ from rich.table import Table
 
 from analytics_assets.settings import Settings, SettingsError, load_settings
 
-console = Console()
+# Without a terminal nobody sees where a line would have to break: cells are written whole.
+PIPED_WIDTH = 240
+console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
 # Remarks beside the result go where they cannot spoil --json.
-notes = errors = Console(stderr=True)
+notes = errors = Console(stderr=True, width=None if sys.stderr.isatty() else PIPED_WIDTH)
 
 
 @contextmanager

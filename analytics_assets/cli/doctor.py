@@ -53,7 +53,7 @@ def _python() -> Finding:
 
 
 def _disk(settings: Settings) -> Finding:
-    place = settings.home if settings.home.exists() else settings.home.parent
+    place = next(p for p in (settings.home, *settings.home.parents) if p.exists())
     free = shutil.disk_usage(place).free // 2**20
     enough = free >= settings.min_free_disk_mib
     return Finding(
@@ -64,24 +64,51 @@ def _disk(settings: Settings) -> Finding:
     )
 
 
-def _port(settings: Settings) -> Finding:
+def _ports(settings: Settings) -> Finding:
+    """Ports of ``up``; where the UI is Dagster's own, the platform runs already."""
+    if _is_dagster(settings):
+        return Finding("ports", "ok", f"the UI is up on port {settings.ui_port}")
+    taken = [
+        f"port {port} is in use by another program: stop it, or set {PREFIX}{name} to another port"
+        for name, host, port in (
+            ("UI_PORT", settings.ui_host, settings.ui_port),
+            ("CODE_SERVER_PORT", settings.code_server_host, settings.code_server_port),
+        )
+        if _answers(host, port)
+    ]
+    if taken:
+        return Finding("ports", "wrong", "; ".join(taken))
+    return Finding("ports", "ok", f"{settings.ui_port} and {settings.code_server_port} are free")
+
+
+def _answers(host: str, port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
-        taken = probe.connect_ex((settings.ui_host, settings.ui_port)) == 0
-    detail = f"port {settings.ui_port} is " + (
-        f"in use: the UI runs there, or set {PREFIX}UI_PORT" if taken else "free for the UI"
-    )
-    return Finding("port", "note" if taken else "ok", detail)
+        return probe.connect_ex((host, port)) == 0
+
+
+def _is_dagster(settings: Settings) -> bool:
+    import httpx
+
+    try:
+        told = httpx.get(
+            f"http://{settings.ui_host}:{settings.ui_port}/server_info", timeout=2
+        ).json()
+    except (httpx.HTTPError, ValueError):
+        return False
+    return isinstance(told, dict) and "dagster_webserver_version" in told
 
 
 def _database(settings: Settings) -> Finding:
     from analytics_assets.store.database import Database, DatabaseUnavailable, check_version
     from analytics_assets.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
+    from analytics_assets.store.embedded_binaries import locate_binaries
     from analytics_assets.store.migrate import is_migrated
 
     try:
         if settings.database_url is None:
             server = EmbeddedPostgres(settings.home)
+            locate_binaries()
             if not server.is_running():
                 return Finding(
                     "database", "note", "the embedded server is down; `make run` starts it"
@@ -134,5 +161,5 @@ def _clock(settings: Settings) -> Finding:
 
 
 _LOOKS: tuple[Callable[[Settings], Finding], ...] = (
-    _clock, _disk, _port, _database, _manifest, _sources, _key,
+    _clock, _disk, _ports, _database, _manifest, _sources, _key,
 )  # fmt: skip

@@ -22,6 +22,7 @@ app.command("exec", context_settings={"ignore_unknown_options": True})(serve.exe
 app.command("sample")(sample.sample)
 app.command("migrate")(store.migrate)
 app.command("psql")(store.psql)
+app.command("stop")(store.stop)
 app.command("doctor")(doctor.doctor)
 app.command("bench")(bench.bench)
 app.command("api")(api.api)

@@ -45,11 +45,16 @@ group by 1, 2
 order by 1, 2
 """
 _RETENTION = """
-select coalesce(event_category, table_name), count(partition_name), sum(rows_dropped)::bigint, max(cutoff)
+select
+    table_name,
+    coalesce(event_category, ''),
+    count(partition_name),
+    sum(rows_dropped)::bigint,
+    max(cutoff)
 from ops.retention_log
 where not dry_run and run_id = %s
-group by 1
-order by 1
+group by 1, 2
+order by 1, 2
 """
 _REJECTED = """
 select error_code, count(*) from raw.rejected_events
@@ -59,7 +64,10 @@ where processing_status = 'rejected' group by 1 order by 2 desc
 
 @dataclass
 class Outcome:
-    """What a run left; ``zones`` maps a zone to (table, rows)."""
+    """What a run left; ``zones`` maps a zone to (table, rows).
+
+    ``new_rows`` counts what the sources gave, good and bad, that no earlier run had loaded.
+    """
 
     run_id: str
     first_day: str
@@ -71,6 +79,7 @@ class Outcome:
     released: list[tuple[Any, ...]] = field(default_factory=list)
     pruned: list[tuple[Any, ...]] = field(default_factory=list)
     first_rows: dict[str, tuple[list[str], list[list[Any]]]] = field(default_factory=dict)
+    new_rows: int = 0
 
 
 def collect(
@@ -120,11 +129,13 @@ def show(outcome: Outcome, failures: list[str], *, as_json: bool) -> None:
     if outcome.pruned:
         print_table(
             "\npruned by retention",
-            ["class", "partitions", "rows", "first day kept"],
+            ["table", "class", "partitions", "rows", "first day kept"],
             [list(row) for row in outcome.pruned],
         )
     for failure in failures:
         errors.print(f"failed: {failure}", style="bold red", markup=False, highlight=False)
+    if not outcome.new_rows and not failures:
+        console.print("\nno changes: the sources had nothing that was not loaded before")
     console.print(
         f"\n{outcome.first_day} to {outcome.last_day} in {outcome.seconds:.1f} s "
         f"(run {outcome.run_id[:8]})\n"

@@ -6,11 +6,16 @@ run itself, which is Dagster's. Invariant: one call is one Dagster run, kept in 
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
+import time
+import uuid
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
+from datetime import time as clock_time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
 
 MONTH_HOLD_BACK = timedelta(days=7)
 # Dagster keeps every event; the terminal shows progress and the outcome instead.
+POLL_SECONDS = 1.0
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -55,40 +61,97 @@ def run(
 
     import dagster as dg
 
-    from analytics_assets.definitions import build_definitions
-    from analytics_assets.jobs import EVERYTHING
     from analytics_assets.partitions import daily_partitions, deployment_window, range_tags
 
     whole = deployment_window(settings)
-    window = Window(
-        start.date() if start else whole.start,
-        end.date() + timedelta(days=1) if end else whole.end,
-    )
     try:
+        window = Window(
+            start.date() if start else whole.start,
+            end.date() + timedelta(days=1) if end else whole.end,
+        )
         tags = range_tags(window, daily_partitions(settings))
     except ValueError as error:
         errors.print(f"error: {error}", style="bold red")
         raise typer.Exit(2) from None
-    job = build_definitions(settings).resolve_job_def(EVERYTHING)
     began = datetime.now(UTC)
-    with dg.DagsterInstance.get() as instance:
-        with _progress(instance, as_json), _noise_to(settings.home / "logs" / "run.log"):
-            result = job.execute_in_process(
-                instance=instance, tags=tags, run_config=QUIET, raise_on_error=False
-            )
+    with told_plainly(), _database_loss_told(), dg.DagsterInstance.get() as instance:
+        result = _execute(settings, instance, tags, quiet=as_json)
         record = instance.get_run_record_by_id(result.run_id)
-        step_seconds = {
-            stats.step_key: (stats.end_time or 0) - (stats.start_time or 0)
-            for stats in instance.get_run_step_stats(result.run_id)
-        }
-    seconds = (datetime.now(UTC) - began).total_seconds()
-    with told_plainly():
+        step_seconds = _step_seconds(instance, result.run_id)
+        seconds = (datetime.now(UTC) - began).total_seconds()
         outcome = report.collect(settings, window, result.run_id, seconds, step_seconds)
         _keep_duration(settings, window, record)
+    outcome.new_rows = _new_rows(result)
     failures = _failures(result)
     report.show(outcome, failures, as_json=as_json)
     if not result.success:
         raise typer.Exit(1)
+
+
+def _execute(
+    settings: Settings, instance: dg.DagsterInstance, tags: dict[str, str], *, quiet: bool
+) -> dg.ExecuteInProcessResult:
+    """Run everything in this process, after the runs that would keep it waiting."""
+    from analytics_assets.jobs import EVERYTHING
+    from analytics_assets.killed_runs import COMMAND_LINE_TAGS, end_killed_commands, shown_alive
+    from analytics_assets.store.database import Database
+
+    with warnings.catch_warnings():
+        # Dagster and dbt print notes of beta parameters on every load.
+        warnings.simplefilter("ignore")
+        from analytics_assets.definitions import build_definitions
+
+        job = build_definitions(settings).resolve_job_def(EVERYTHING)
+        database = Database.open(settings)
+        end_killed_commands(instance, database)
+        _wait_for_pools(instance)
+        run_id = str(uuid.uuid4())
+        with (
+            shown_alive(database, run_id),
+            _progress(instance, quiet),
+            _noise_to(settings.home / "logs" / "run.log"),
+        ):
+            return job.execute_in_process(
+                run_id=run_id,
+                instance=instance,
+                tags={**tags, **COMMAND_LINE_TAGS},
+                run_config=QUIET,
+                raise_on_error=False,
+            )
+
+
+def _wait_for_pools(instance: dg.DagsterInstance) -> None:
+    """Wait here, where Ctrl-C is heard, and not inside the run, where Dagster defers it."""
+    from analytics_assets.killed_runs import runs_holding_pools
+
+    told = False
+    while holding := runs_holding_pools(instance):
+        if not told:
+            names = ", ".join(run_id[:8] for run_id in holding)
+            notes.print(
+                f"waiting for run {names}, which writes the same tables; if the platform that "
+                "ran it was killed, `analytics-assets up` ends it (Ctrl-C stops waiting)"
+            )
+            told = True
+        time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def _database_loss_told() -> Iterator[None]:
+    """Say plainly that Postgres went away under the run; Dagster itself only raises."""
+    import psycopg
+    from dagster_postgres.utils import DagsterPostgresException
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        yield
+    except (DBAPIError, DagsterPostgresException, psycopg.OperationalError):
+        errors.print(
+            "error: Postgres went away during the run; nothing is lost. Run the same command "
+            "again: it continues from what was committed",
+            style="bold red",
+        )
+        raise typer.Exit(1) from None
 
 
 def _deployment(sources: Path | None) -> Settings:
@@ -101,7 +164,10 @@ def _deployment(sources: Path | None) -> Settings:
         return settings
     file = write_sample(settings.home / "sample")
     last = START_DAY + timedelta(days=DAYS)
-    as_of = datetime.combine(next_month(last - timedelta(days=1)), time.min, UTC) + MONTH_HOLD_BACK
+    as_of = (
+        datetime.combine(next_month(last - timedelta(days=1)), clock_time.min, UTC)
+        + MONTH_HOLD_BACK
+    )
     path = write_deployment_file(
         settings.home,
         {
@@ -163,7 +229,13 @@ def _noise_to(log: Path) -> Iterator[None]:
     """Send what libraries print to a file; dbt's lines are there for whoever looks."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as file, redirect_stdout(file):
-        yield
+        # A root logger without a handler would write every retry to the terminal.
+        handler = logging.StreamHandler(file)
+        logging.getLogger().addHandler(handler)
+        try:
+            yield
+        finally:
+            logging.getLogger().removeHandler(handler)
 
 
 def _watch(instance: dg.DagsterInstance, bar: Any, task: Any, done: threading.Event) -> None:
@@ -185,6 +257,25 @@ def _watch(instance: dg.DagsterInstance, bar: Any, task: Any, done: threading.Ev
         bar.update(task, description=str(current), completed=len(finished), total=total or None)
 
 
+def _step_seconds(instance: dg.DagsterInstance, run_id: str) -> dict[str, float]:
+    """Seconds of each step that ended.
+
+    Dagster's own step statistics read every materialization back: 2 GB for 4,800 days.
+    """
+    import dagster as dg
+
+    begin = dg.DagsterEventType.STEP_START
+    ends = {dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE}
+    started: dict[str | None, float] = {}
+    seconds = {}
+    for entry in instance.all_logs(run_id, of_type={begin, *ends}):
+        if entry.get_dagster_event().event_type is begin:
+            started[entry.step_key] = entry.timestamp
+        elif entry.step_key in started:
+            seconds[str(entry.step_key)] = entry.timestamp - started[entry.step_key]
+    return seconds
+
+
 def _failures(result: dg.ExecuteInProcessResult) -> list[str]:
     """One line for each step or check that failed; messages were scrubbed where they arose."""
     lines = []
@@ -194,6 +285,19 @@ def _failures(result: dg.ExecuteInProcessResult) -> list[str]:
             cause = error.cause if error and error.cause else error
             lines.append(f"{event.step_key}: {cause.message.strip() if cause else 'failed'}")
     return lines
+
+
+def _new_rows(result: dg.ExecuteInProcessResult) -> int:
+    """How many rows the sources gave that were not there before, good and bad."""
+    counted: dict[tuple[str, ...], int] = {}
+    # One event for each day, and every one of them tells what the whole window had.
+    for event in result.get_asset_materialization_events():
+        key, facts = tuple(event.materialization.asset_key.path), event.materialization.metadata
+        # Each table tells its own rejected rows, and quarantine tells all of them.
+        quarantine = key == ("raw", "rejected_events")
+        names = ("rows_rejected", "rows_replayed") if quarantine else ("rows_loaded",)
+        counted[key] = sum(int(str(facts[name].value)) for name in names if name in facts)
+    return sum(counted.values())
 
 
 def _keep_duration(settings: Settings, window: Window, record: dg.RunRecord | None) -> None:

@@ -12,21 +12,22 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Annotated
 
 import typer
 
-from analytics_assets.cli.console import console, errors, settings_or_exit, told_plainly
+from analytics_assets.cli.console import console, errors, notes, settings_or_exit, told_plainly
 from analytics_assets.instance import (
     WORKSPACE_FILE,
     dagster_command,
     dagster_environment,
     prepare_dagster_home,
 )
-from analytics_assets.settings import PREFIX, Settings, child_environment
+from analytics_assets.settings import PREFIX, Settings, child_environment, exported
 
+CODE_SERVER = "code server"
 START_SECONDS = 120
 STOP_SECONDS = 15
 
@@ -63,27 +64,26 @@ def up() -> None:
     """Serve the Dagster UI, with daemon and code server, until Ctrl-C."""
     settings = settings_or_exit()
     _refuse_taken_ports(settings)
-    environment = child_environment(prepare(settings))
-    subprocess.run(
-        [dagster_command("dagster"), "instance", "migrate"],
-        env=environment,
-        check=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    signal.signal(signal.SIGTERM, _interrupt)
-    children: list[subprocess.Popen[bytes]] = []
+    environment = prepare(settings)
+    children: dict[str, subprocess.Popen[bytes]] = {}
+    _on_ending(_interrupt)
     try:
-        code_server, *others = _commands(settings)
-        children.append(_start(code_server, environment))
-        # The others would show an error until they ask again, were they first.
-        _wait_for_port(settings.code_server_host, settings.code_server_port, children[0])
-        children += [_start(command, environment) for command in others]
+        _bring_records_up_to_date(environment)
+        commands = _commands(settings)
+        for name, command in commands.items():
+            children[name] = _start(command, child_environment(environment))
+            if name == CODE_SERVER:
+                # The others would show an error until they ask again, were they first.
+                _wait_for_port(settings.code_server_host, settings.code_server_port, children[name])
         console.print(
             f"Dagster UI: http://{settings.ui_host}:{settings.ui_port}  (Ctrl-C stops everything)"
         )
         ended = _first_to_end(children)
-        errors.print(f"error: {ended.args!r} ended with {ended.returncode}", style="bold red")
+        errors.print(
+            f"error: the {ended} ended with {children[ended].returncode}; what it said stands "
+            "above. `analytics-assets doctor` looks for the cause",
+            style="bold red",
+        )
         raise typer.Exit(1)
     except KeyboardInterrupt:
         console.print("stopping")
@@ -91,21 +91,47 @@ def up() -> None:
         _stop(children)
 
 
-def _commands(settings: Settings) -> list[list[str]]:
+def _bring_records_up_to_date(environment: dict[str, str]) -> None:
+    """Migrate Dagster's storage, and end what an earlier, killed platform left under way."""
+    import dagster as dg
+
+    from analytics_assets.killed_runs import end_launched_runs
+
+    done = subprocess.run(
+        [dagster_command("dagster"), "instance", "migrate"],
+        env=child_environment(environment),
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        errors.print(
+            f"error: Dagster's storage cannot be migrated:\n{done.stderr[-2000:]}",
+            style="bold red",
+            markup=False,
+            highlight=False,
+        )
+        raise typer.Exit(1)
+    with exported(environment), dg.DagsterInstance.get() as instance:
+        for run_id in end_launched_runs(instance):
+            notes.print(f"run {run_id[:8]} was under way when the platform was stopped: failed")
+
+
+def _commands(settings: Settings) -> dict[str, list[str]]:
     workspace = ["-w", str(WORKSPACE_FILE)]
     code_server = [
         "code-server", "start", "-h", settings.code_server_host,
         "-p", str(settings.code_server_port), "-m", "analytics_assets.definitions",
     ]  # fmt: skip
-    return [
-        [dagster_command("dagster"), *code_server],
-        [
+    return {
+        CODE_SERVER: [dagster_command("dagster"), *code_server],
+        "webserver": [
             dagster_command("dagster-webserver"),
             *("-h", settings.ui_host, "-p", str(settings.ui_port)),
             *workspace,
         ],
-        [dagster_command("dagster-daemon"), "run", *workspace],
-    ]
+        "daemon": [dagster_command("dagster-daemon"), "run", *workspace],
+    }
 
 
 def _refuse_taken_ports(settings: Settings) -> None:
@@ -140,28 +166,37 @@ def _wait_for_port(host: str, port: int, child: subprocess.Popen[bytes]) -> None
         time.sleep(0.2)
 
 
-def _first_to_end(children: Sequence[subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+def _first_to_end(children: Mapping[str, subprocess.Popen[bytes]]) -> str:
     while True:
-        for child in children:
+        for name, child in children.items():
             if child.poll() is not None:
-                return child
+                return name
         time.sleep(0.5)
 
 
-def _stop(children: Sequence[subprocess.Popen[bytes]]) -> None:
-    """End all children; those that do not listen within the grace time are killed."""
-    for child in reversed(children):
+def _stop(children: Mapping[str, subprocess.Popen[bytes]]) -> None:
+    """End all children and theirs; who does not listen within the grace time is killed."""
+    # A second Ctrl-C would leave some of them behind.
+    _on_ending(signal.SIG_IGN)
+    for child in reversed(list(children.values())):
         if child.poll() is None:
             child.send_signal(signal.SIGINT)
     deadline = time.monotonic() + STOP_SECONDS
-    for child in children:
+    for name, child in children.items():
         try:
             child.wait(max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            errors.print(f"{child.args!r} does not stop; killing it")
+            errors.print(f"the {name} does not stop; killing it")
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
+
+
+def _on_ending(handler: Callable[..., None] | signal.Handlers) -> None:
+    # Hanging up, too: children in sessions of their own do not hear that the terminal was closed.
+    # SIGINT by name, because who is started in the background inherits that it is ignored.
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, handler)
 
 
 def _interrupt(*_: object) -> None:

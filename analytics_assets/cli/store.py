@@ -1,4 +1,4 @@
-"""Commands on the database itself: ``migrate`` and ``psql``."""
+"""Commands on the database itself: ``migrate``, ``psql`` and ``stop``."""
 
 from __future__ import annotations
 
@@ -55,3 +55,18 @@ def psql(
         }
     )
     os.execve(program, [program, *(arguments or [])], environment)  # noqa: S606
+
+
+def stop() -> None:
+    """Stop the embedded Postgres; the next command that needs it starts it again."""
+    from analytics_assets.store.embedded import EmbeddedPostgres
+
+    settings = settings_or_exit()
+    if settings.database_url is not None:
+        errors.print("error: ANALYTICS_DATABASE_URL names a server that is not ours to stop")
+        raise typer.Exit(1)
+    server = EmbeddedPostgres(settings.home)
+    with told_plainly():
+        was_running = server.is_running()
+        server.stop()
+    console.print("Postgres is stopped" if was_running else "Postgres was not running")

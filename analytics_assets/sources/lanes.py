@@ -49,7 +49,6 @@ class Work:
     location: str
     rows: pa.Table
     bad: Sequence[BadLine]
-    log: bool = True
 
 
 class Lanes:

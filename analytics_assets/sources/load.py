@@ -83,12 +83,11 @@ def load_window(
     settings: Settings,
     catalogue: Catalogue,
     window: Window,
-    run_id: str | None = None,
     progress: Progress | None = None,
 ) -> LoadReport:
     """Load what waits in the sources of the settings; see ``load_raw``."""
     sources = Sources() if settings.sources_file is None else read_sources(settings.sources_file)
-    return load_raw(database, settings, window, sources, catalogue, run_id, progress)
+    return load_raw(database, settings, window, sources, catalogue, progress)
 
 
 def load_raw(
@@ -97,7 +96,6 @@ def load_raw(
     window: Window,
     sources: Sources,
     catalogue: Catalogue,
-    run_id: str | None = None,  # noqa: ARG001 (who loads: for callers that keep a ledger of runs)
     progress: Progress | None = None,
 ) -> LoadReport:
     """Load everything that waits: files and inbox whole, databases for the window.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from analytics_assets.sources.config import FilesSource
 from analytics_assets.sources.contract import Contract
-from analytics_assets.sources.duck import open_duckdb, quoted
+from analytics_assets.sources.duck import literal, open_duckdb, quoted
 from analytics_assets.sources.errors import SourceError
 from analytics_assets.sources.formats import CHUNK_ROWS, LINE, TEXT, Chunk
 from analytics_assets.sources.mapping_sql import (
@@ -163,13 +163,20 @@ class Mapper:
         found: list[str] = []
         for chunk in self._chunks() if wanted else ():
             text = chunk.rows.column(TEXT)
-            found += [
-                name
-                for name in wanted
-                if name not in found
-                and compute.any(compute.match_substring(text, f'"{name}"')).as_py()
-            ]
+            for name in [name for name in wanted if name not in found]:
+                lines = chunk.rows.filter(compute.match_substring(text, f'"{name}"'))
+                if lines.num_rows and self._is_key(name, lines):
+                    found.append(name)
         return _distinct(found)
+
+    def _is_key(self, name: str, lines: pa.Table) -> bool:
+        """Whether a name that stands somewhere in these lines is a key of one of them."""
+        self._duck.register(CHUNK, lines)
+        row = self._duck.execute(
+            f"select count(*) > 0 from {CHUNK} where case when {is_object(TEXT)}"
+            f" then list_contains(json_keys({TEXT}), {literal(name)}) end"
+        ).fetchone()
+        return row is not None and bool(row[0])
 
     def _build(self) -> None:
         """Make the query, once the types of its columns are known."""

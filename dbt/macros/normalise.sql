@@ -5,6 +5,10 @@
 
 {# The event types that are searches: the platform's and the registry's. #}
 {% macro is_search() -%}
-    event_category in ('interaction', 'registry')
+    event_category in ('{{ search_categories() | join("', '") }}')
     and event_type in ('search.performed', 'search_performed')
+{%- endmacro %}
+
+{% macro search_categories() -%}
+    {{- return(['interaction', 'registry']) -}}
 {%- endmacro %}

@@ -44,11 +44,6 @@
     end
 {%- endmacro %}
 
-{# A score as a bucket; empty stays empty, which greatest() inside of bucket() would make 0. #}
-{% macro known_bucket(score, step) -%}
-    case when {{ score }} is not null then {{ bucket(score, step) }} end
-{%- endmacro %}
-
 {#
     Post-hook of tables that only the release reads: they say what each person did, searched and is,
     which the schema's default grants would open to analysts and the API.

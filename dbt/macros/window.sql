@@ -44,6 +44,39 @@
 {%- endmacro %}
 
 {#
+    The days of the (widened) window, as a subquery. A model that tells users apart joins it laterally
+    with rows_of_day(), and so aggregates day by day: a day's groups fit into memory however long the
+    window is, while all at once spill to disk whenever the planner takes one large aggregate for
+    cheaper. Rows then also lie on disk by day, as the index on day likes them.
+#}
+{% macro window_days(grain='day') -%}
+(
+    select day::date as day
+    from generate_series(
+        {{ window_start(grain) }}::timestamp,
+        {{ window_end(grain) }}::timestamp - interval '1 day',
+        interval '1 day'
+    ) as day
+)
+{%- endmacro %}
+
+{#
+    The rows of `days.day`, as a subquery. It repeats the window, so that partitions outside are not
+    planned for, and ends in `offset 0`: an aggregate pushed below, partition by partition, would read
+    them all for every day.
+#}
+{% macro rows_of_day(relation, columns) -%}
+(
+    select {{ columns | join(', ') }}
+    from {{ relation }}
+    where
+        {{ in_window('day') }}
+        and day = days.day
+    offset 0
+)
+{%- endmacro %}
+
+{#
     Whether raw rows of that category and day may still exist. Windows leave rows below the floor
     as they are, in delete and insert alike; otherwise a rebuild after pruning would empty marts
     that outlive raw. `category` is an SQL expression, or a list of category or table names.

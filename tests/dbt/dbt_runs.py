@@ -96,17 +96,21 @@ class DbtBuilder:
         threads: int = 2,
         session: Mapping[str, str] | None = None,
         extra: Sequence[str] = (),
+        command: str = "build",
     ) -> DbtOutcome:
-        """Build in this process (importing dbt anew costs seconds); never raises on failures."""
+        """Build in this process (importing dbt anew costs seconds); never raises on failures.
+
+        With the command ``test``, tests alone, each of them whichever other fails.
+        """
         from dbt.cli.main import dbtRunner
 
         environment = dbt_environment(
             self.database, min_day, max_day, as_of=as_of, start_day=start_day, session=session
         )
         with _environment(environment):
-            result = dbtRunner().invoke(
-                [*self._arguments("target", select, threads, quiet=True), *extra]
-            )
+            arguments = self._arguments("target", select, threads, quiet=True)
+            arguments[arguments.index("build")] = command
+            result = dbtRunner().invoke([*arguments, *extra])
         if result.exception is not None:
             raise result.exception
         assert result.result is not None

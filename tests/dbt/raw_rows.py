@@ -61,17 +61,21 @@ class RawRows:
 
     def drop_events_of(self, category: str, day: date) -> None:
         """Prune one day of a category as retention does: floor first, then the drop."""
+        self.raise_floor(category, day)
+        self.connection.execute(
+            sql.SQL("drop table raw.{}").format(
+                sql.Identifier(f"platform_events_{category}_{day:%Y%m%d}")
+            )
+        )
+
+    def raise_floor(self, category: str, day: date) -> None:
+        """Say that raw is whole only after that day."""
         self.connection.execute(
             """
             insert into ops.retention_floor (event_category, kept_from) values (%s, %s)
             on conflict (event_category) do update set kept_from = excluded.kept_from
             """,
             [category, date.fromordinal(day.toordinal() + 1)],
-        )
-        self.connection.execute(
-            sql.SQL("drop table raw.{}").format(
-                sql.Identifier(f"platform_events_{category}_{day:%Y%m%d}")
-            )
         )
 
     def _insert(

@@ -1,7 +1,7 @@
 """How the marts behave when windows are built again: over late, vanished and pruned rows.
 
 Invariant: the tests share one database and keep to a month of their own, so that dbt parses its
-project once; only the first prunes, and its month is the earliest.
+project once; only the first three prune, the earliest month first.
 """
 
 from __future__ import annotations
@@ -126,6 +126,58 @@ def world(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -
         # Every table is there from now on, so that each test runs alone, too.
         world.build(month(9))
         yield world
+
+
+def test_a_day_below_the_floor_is_left_alone_though_its_rows_are_still_there(
+    world: World,
+) -> None:
+    """Retention raises the floor before it drops anything, and may die in between."""
+    november = Window(date(2025, 11, 1), date(2025, 12, 1))
+    day = date(2025, 11, 4)
+    world.a_bit_of_everything([day])
+    world.build(november)
+    tables = [table for table in TABLES if table != "marts.search_usage"]
+    before = world.marts(november, tables)
+    assert all(before.values())
+    classes = ("transaction", "registry", "interaction", "analytics", "action")
+    for name in (*classes, "conversations", "messages", "service_jobs"):
+        world.raw.raise_floor(name, day)
+    for user in ("u1", "u8"):
+        world.event("server_installed", "registry", day, user, server_id="s1")
+    world.build(november)
+    assert world.marts(november, tables) == before
+
+
+def test_rare_queries_go_with_the_raw_searches_and_the_totals_stay(world: World) -> None:
+    december = Window(date(2025, 12, 1), date(2026, 1, 1))
+    pruned, kept = date(2025, 12, 2), date(2025, 12, 9)
+    for day in (pruned, kept):
+        for user in range(11):
+            world.event("search_performed", "registry", day, f"u{user}", query="popular")
+            world.event("search.performed", "interaction", day, f"u{user}", query="jane roe")
+        for user in range(10):
+            world.event("search_performed", "registry", day, f"u{user}", query="rare", results=0)
+        world.event("search_performed", "registry", day, None, query="of nobody known")
+        world.event("search_performed", "registry", day, "u1")
+    usage, metrics = "marts.search_usage", "marts.daily_metrics"
+    world.build(december)
+    before = world.marts(december)
+    assert len(before[usage]) == 10
+    for category in ("registry", "interaction"):
+        world.raw.drop_events_of(category, pruned)
+    # Any later run finds them, whatever its window; another finds nothing more to do.
+    for window in (Window.of_day(kept), december):
+        world.build(window)
+        after = world.marts(december)
+        assert [row for row in after[usage] if row[0] == pruned] == [
+            (pruned, "interaction", "", 11, None, 0),
+            (pruned, "registry", "", 12, None, 10),
+            (pruned, "registry", "popular", 11, 11, 0),
+        ]
+        assert [row for row in after[usage] if row[0] == kept] == [
+            row for row in before[usage] if row[0] == kept
+        ]
+        assert after[metrics] == before[metrics]
 
 
 def test_a_rebuild_after_pruning_shrinks_nothing_and_still_takes_late_rows(world: World) -> None:
@@ -254,6 +306,29 @@ def test_a_run_without_a_window_is_an_error_and_touches_nothing(world: World) ->
         expected = "empty window" if all(window) else "is not set; give it to the session"
         assert expected in outcome.messages["int_user_hours"]
     assert world.marts(june) == before
+
+
+def test_rows_that_cannot_be_are_found_in_the_window_and_only_there(world: World) -> None:
+    october = Window(date(2026, 10, 1), date(2026, 11, 1))
+    wrong = {
+        "int_event_counts_15min": "'{0}', '{0} 10:07+00', 'registry', 'x', 1",
+        "int_user_hours": "'{0}', '{0} 10:30+00', 'registry', 'x', 'u1', 1",
+        "user_days": "'{0}', 'registry', 'x', 'u1', 0",
+        "event_aggregations": "'x', 'registry', 'daily', '{0} 00:00+00', 1, 2, '{0}'",
+        "daily_metrics": "'{0}', 'total_searches', -1",
+        "server_installs": "'{0}', 's1', 1, 2",
+        "search_usage": "'{0}', 'registry', 'two', 1, 0, 2",
+        "int_subject_searches": "'{0}', 'p', 'UPPER', 1",
+    }
+    day = october.start
+    for table, row in wrong.items():
+        world.connection.execute(f"insert into marts.{table} values ({row.format(day)})")
+    found = world.builder.build(day, date(2026, 10, 2), command="test")
+    for table in wrong:
+        assert any(table in test and status == "fail" for test, status in found.statuses.items()), (
+            table
+        )
+    world.builder.build(date(2026, 10, 5), october.end, command="test").check()
 
 
 def test_two_overlapping_rebuilds_at_once_double_nothing(world: World) -> None:

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import random
 import signal
-import time
+import threading
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
@@ -36,7 +36,7 @@ from analytics_assets.store.database import Database
 CHUNK_ROWS = 100
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
-    [__name__, "duckdb", "pyarrow.csv", "pyarrow.compute", "pyarrow.parquet"]
+    ["__main__", __name__, "duckdb", "pandas", "pyarrow.csv", "pyarrow.compute", "pyarrow.parquet"]
 )
 shipped_catalogue()
 
@@ -138,16 +138,29 @@ def load_all(world: World) -> None:
     world.load(*(sources(world) if (world.folder / "mapped.csv").exists() else []))
 
 
-def _child(place: Place, kill_at: int | None, answers: Connection) -> None:
-    """Load, and die before the statement ``kill_at``; tells how many statements there were."""
+@dataclass(frozen=True)
+class Kill:
+    """Before statement number ``statement`` is sent, or so many seconds later."""
+
+    statement: int
+    seconds_later: float = 0
+
+
+def _child(place: Place, kill: Kill | None, answers: Connection) -> None:
+    """Load and be killed, or tell how many statements were sent."""
     numbers = itertools.count(1)
     last = 0
+
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def counted(original: Any, *arguments: Any, **options: Any) -> Any:
         nonlocal last
         last = next(numbers)
-        if last == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if kill and last == kill.statement:
+            if not kill.seconds_later:
+                die()
+            threading.Timer(kill.seconds_later, die).start()
         return original(*arguments, **options)
 
     # Everything that is sent: statements, COPY, and (as commands) begin, commit and savepoints.
@@ -159,37 +172,18 @@ def _child(place: Place, kill_at: int | None, answers: Connection) -> None:
             return counted(partial(_original, self), *a, **k)
 
         setattr(owner, name, wrapped)
-    answers.send("loading")
-    began = time.monotonic()
     load_all(place.world)
-    answers.send((last, time.monotonic() - began))
+    answers.send(last)
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a load ended; its statements and seconds where it was not killed."""
-
-    killed: bool
-    statements: int = 0
-    seconds: float = 0
-
-
-def load_in_a_process(
-    place: Place, *, kill_at: int | None = None, kill_after: float | None = None
-) -> Ended:
-    """Load; killed before its statement number ``kill_at``, or after ``kill_after`` seconds."""
+def load_in_a_process(place: Place, kill: Kill | None = None) -> int | None:
+    """Load; how many statements it took, or None where it was killed."""
     receiver, sender = CONTEXT.Pipe(duplex=False)
-    child = CONTEXT.Process(target=_child, args=(place, kill_at, sender))
+    child = CONTEXT.Process(target=_child, args=(place, kill, sender))
     child.start()
     sender.close()
-    assert receiver.recv() == "loading"
-    child.join(100 if kill_after is None else kill_after)
-    if child.is_alive():
-        assert kill_after is not None, "the load hangs"
-        child.kill()
-        child.join()
+    child.join(100)
     if child.exitcode == -signal.SIGKILL:
-        return Ended(killed=True)
+        return None
     assert child.exitcode == 0
-    statements, seconds = receiver.recv()
-    return Ended(killed=False, statements=statements, seconds=seconds)
+    return int(receiver.recv())

@@ -145,9 +145,11 @@ def test_a_bad_row_of_the_application_waits_once_and_the_rest_is_loaded(
     world: World, application: Application
 ) -> None:
     application.execute("update messages set role = 'robot', content = 'secret' where message_id=3")
-    for _ in range(2):
+    for rows in (336, 335):
         found = world.load(application.source()).tables["messages"]
-        assert (found.read, found.rejected) == (336, {"not_in_enum": 1})
+        assert (found.read, found.rejected) == (rows, {"not_in_enum": 1})
+        # It is the same row, though its number is another one now.
+        application.execute("delete from messages where message_id = 1")
     [(place, (_, text))] = world.rejected().items()
     assert place.startswith("app row ")
     assert "role must be one of user" in text
@@ -183,38 +185,34 @@ def test_a_year_is_read_in_parts(world: World, application: Application) -> None
     )
 
 
-@pytest.mark.parametrize(
-    ("tables", "said"),
-    [
-        ({"messages": {"table": "nowhere"}}, 'messages fails: relation "nowhere" does not exist'),
-        ({"messages": {"query": "select nothing from messages"}}, '"nothing" does not exist'),
-        (
-            {"messages": {"query": "select message_id, role, content from messages"}},
-            "gives no column 'conversation_id', 'created_at'; it gives message_id, role, content",
-        ),
-        ({"users": {"table": "users"}}, "the query for users gives no column 'user_id'"),
-        ({"messages": {"table": "messages", "time_column": "changed"}}, "no column 'changed'"),
-        (
-            {
-                "messages": {
-                    "query": "select m.*, content::int::text as tool_name from messages as m"
-                }
-            },
-            "reading messages broke off: a value cannot be converted",
-        ),
-        ({"messages": {"query": "delete from messages returning *"}}, "fails"),
-    ],
-)
+WRONG_QUERIES: list[tuple[dict[str, Any], str]] = [
+    ({"messages": {"table": "nowhere"}}, 'messages fails: relation "nowhere" does not exist'),
+    ({"messages": {"query": "select nothing from messages"}}, '"nothing" does not exist'),
+    (
+        {"messages": {"query": "select message_id, role, content from messages"}},
+        "gives no column 'conversation_id', 'created_at'; it gives message_id, role, content",
+    ),
+    ({"users": {"table": "users"}}, "the query for users gives no column 'user_id'"),
+    ({"messages": {"table": "messages", "time_column": "changed"}}, "no column 'changed'"),
+    (
+        {"messages": {"query": "select m.*, content::int::text as tool_name from messages as m"}},
+        "reading messages broke off: a value cannot be converted",
+    ),
+    ({"messages": {"query": "delete from messages returning *"}}, "fails"),
+]
+
+
 def test_what_is_wrong_with_a_query_is_named_and_the_rest_is_loaded(
-    world: World, application: Application, tables: dict[str, Any], said: str
+    world: World, application: Application
 ) -> None:
-    world.write("users.jsonl", [{"user_id": "u1"}])
-    with pytest.raises(LoadError) as found:
-        world.load(application.source(tables=tables), world.files("users.jsonl", "users"))
-    assert said in str(found.value)
-    assert "source app" in str(found.value)
-    assert "text 1" not in str(found.value)
-    assert world.rows("select user_id from raw.users") == ["u1"]
+    for number, (tables, said) in enumerate(WRONG_QUERIES):
+        world.send("user", {"user_id": f"u{number}"})
+        with pytest.raises(LoadError) as found:
+            world.load(application.source(tables=tables))
+        assert said in str(found.value)
+        assert "source app" in str(found.value)
+        assert "text 1" not in str(found.value)
+        assert world.rows("select count(*) from raw.users") == [number + 1]
 
 
 def test_a_database_that_cannot_be_reached_is_named_without_its_password(

@@ -99,6 +99,14 @@ def test_each_bad_event_of_a_file_waits_with_its_reason_and_the_rest_is_loaded(
     assert max(len(str(text)) for text in kept) < 70_000
 
 
+@pytest.mark.parametrize("kind", BAD_LINES)
+def test_one_unreadable_line_alone_costs_that_line(world: World, kind: str) -> None:
+    line, code, _ = BAD_LINES[kind]
+    found = world.load_events(lines([event(1)]) + line + lines([event(2)]))
+    assert (found.loaded, found.rejected) == (2, {code: 1})
+    assert world.codes() == {"events.jsonl:2": code}
+
+
 def test_the_same_bad_events_from_the_inbox_wait_likewise(world: World) -> None:
     sent = {
         name: (record, code)
@@ -224,8 +232,7 @@ def test_files_that_are_missing_unreadable_or_damaged_are_named_and_others_load(
 ) -> None:
     whole = gzip.compress(lines([event(n) for n in range(2000)]))
     (world.folder / "a_cut.jsonl.gz").write_bytes(whole[: len(whole) // 2])
-    middle = len(whole) // 2
-    broken = whole[:middle] + b"\xff" * 40 + whole[middle + 40 :]
+    broken = whole[:10] + b"\xff" * 40 + whole[50:]
     (world.folder / "b_broken.jsonl.gz").write_bytes(broken)
     (world.folder / "c_no_gzip.jsonl.gz").write_bytes(b"{}")
     (world.folder / "d_cut.jsonl.zst").write_bytes(b"\x28\xb5\x2f\xfd\x04")
@@ -326,8 +333,9 @@ def test_a_row_past_its_retention_is_counted_as_expired_and_takes_no_place(world
         "insert into ops.retention_floor (event_category, kept_from)"
         " values ('action', '2026-06-02')"
     )
-    found = world.load_events([early, {**early, "timestamp": "2026-06-02T00:00:00Z"}])
-    assert (found.loaded, found.expired, found.duplicate) == (1, 1, 0)
+    later = [{**early, "timestamp": f"2026-06-0{day}T00:00:00Z"} for day in (2, 3)]
+    found = world.load_events([early, *later])
+    assert (found.loaded, found.expired, found.duplicate) == (1, 1, 1)
     assert world.events("day::text") == ["2026-06-02"]
 
 

@@ -6,21 +6,7 @@
     indexes=[{'columns': ['day'], 'type': 'brin'}]
 ) }}
 
-with events as (
-    select
-        day,
-        user_id,
-        coalesce(sum(events) filter (where event_type = 'download'), 0) as downloads,
-        coalesce(sum(events) filter (where event_type = 'share'), 0) as shares,
-        coalesce(sum(events) filter (where event_type = 'credit_limit'), 0) as credit_limits
-    from {{ ref('user_days') }}
-    where
-        {{ user_activity_window('day', days_before=7) }}
-        and user_id is not null
-    group by day, user_id
-),
-
-conversations as (
+with conversations as (
     select
         day,
         user_id,
@@ -79,8 +65,9 @@ talks as (
     select
         day,
         user_id,
-        count(distinct conversation_id) as total_conversations,
-        sum(turns) as turns
+        -- Integers, because sums of larger types keep a state beside every user and day.
+        count(distinct conversation_id)::integer as total_conversations,
+        sum(turns)::integer as turns
     from conversation_days
     group by day, user_id
 ),
@@ -107,63 +94,74 @@ tools as (
     group by day, user_id
 ),
 
-jobs as (
+-- Everything a user did, one below the other, so that users and days are hashed once and not joined.
+facts as (
     select
         day,
         user_id,
-        count(*) as jobs
+        0 as conversations,
+        0 as turns,
+        0 as jobs,
+        case when event_type = 'download' then events end as downloads,
+        case when event_type = 'share' then events end as shares,
+        case when event_type = 'credit_limit' then events end as credit_limits,
+        0 as downloads_before,
+        0 as shares_before,
+        0 as credit_limits_before
+    from {{ ref('user_days') }}
+    where
+        {{ user_activity_window('day', days_before=7) }}
+        and user_id is not null
+    union all
+    select day, user_id, total_conversations, turns, 0, 0, 0, 0, 0, 0, 0
+    from talks
+    union all
+    select day, user_id, 0, 0, 1, 0, 0, 0, 0, 0, 0
     from {{ ref('stg_service_jobs') }}
     where
         {{ user_activity_window('day', days_before=7) }}
         and user_id is not null
-    group by day, user_id
-),
-
-before as (
-    select
-        day,
-        user_id,
-        downloads,
-        shares,
-        credit_limits
+    union all
+    select day, user_id, 0, 0, 0, 0, 0, 0, downloads, shares, credit_limits
     from pg_temp.user_activity_before
 ),
 
-seen as (
-    select day, user_id from events
-    union
-    select day, user_id from talks
-    union
-    select day, user_id from jobs
-    union
-    select day, user_id from before
+days as (
+    select
+        day,
+        user_id,
+        sum(conversations)::integer as total_conversations,
+        sum(turns) as turns,
+        sum(jobs)::integer as jobs,
+        greatest(sum(downloads), max(downloads_before))::integer as downloads,
+        greatest(sum(shares), max(shares_before))::integer as shares,
+        greatest(sum(credit_limits), max(credit_limits_before))::integer as credit_limits
+    from facts
+    group by day, user_id
 ),
 
 active_days as (
     select
-        day,
-        user_id,
+        *,
         day - lag(day) over (partition by user_id order by day) <= 7 as returned
-    from seen
+    from days
 )
 
 select
     active_days.user_id,
     active_days.day,
-    coalesce(talks.total_conversations, 0)::integer as total_conversations,
-    coalesce(round(talks.turns / talks.total_conversations, 2), 0) as average_depth,
+    active_days.total_conversations,
+    coalesce(
+        round(active_days.turns::numeric / nullif(active_days.total_conversations, 0), 2), 0
+    ) as average_depth,
     coalesce(tools.tool_usage_pattern, '{}'::jsonb) as tool_usage_pattern,
-    coalesce(jobs.jobs, 0)::integer as jobs,
-    greatest(events.downloads, before.downloads, 0)::integer as downloads,
-    greatest(events.shares, before.shares, 0)::integer as shares,
-    greatest(events.credit_limits, before.credit_limits, 0)::integer as credit_limits,
+    active_days.jobs,
+    active_days.downloads,
+    active_days.shares,
+    active_days.credit_limits,
     coalesce(active_days.returned, false) as returned
 from active_days
-left join talks using (day, user_id)
 left join tools using (day, user_id)
-left join jobs using (day, user_id)
-left join events using (day, user_id)
-left join before using (day, user_id)
 where
     {{ user_activity_window('active_days.day') }}
     and {{ kept(user_activity_sources(), 'active_days.day') }}

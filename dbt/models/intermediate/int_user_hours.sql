@@ -3,28 +3,27 @@
 {{ config(
     tags=['marts'],
     pre_hook="{{ replace_window('day', category='event_category') }}",
-    indexes=[{'columns': ['day'], 'type': 'brin'}]
+    indexes=[{'columns': ['day']}]
 ) }}
 
-with counted as (
+select
+    days.day,
+    counted.hour,
+    counted.event_category,
+    counted.event_type,
+    counted.user_id,
+    counted.events
+from {{ window_days() }} as days
+cross join lateral (
     select
-        day,
         date_bin('1 hour', "timestamp", timestamptz '2000-01-01 00:00:00+00') as hour,
         event_category,
         event_type,
         user_id,
         count(*)::integer as events
-    from {{ ref('stg_events') }}
-    where {{ in_window('day') }}
-    group by day, hour, event_category, event_type, user_id
-)
-
-select
-    day,
-    hour,
-    event_category,
-    event_type,
-    user_id,
-    events
-from counted
-where {{ kept('event_category', 'day') }}
+    from {{ rows_of_day(
+        ref('stg_events'), ['"timestamp"', 'event_category', 'event_type', 'user_id']
+    ) }} as events
+    group by hour, event_category, event_type, user_id
+) as counted
+where {{ kept('counted.event_category', 'days.day') }}

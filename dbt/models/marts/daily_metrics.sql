@@ -1,5 +1,6 @@
 -- Searches and installs come from marts that outlive raw. Users come from user_days, which is pruned
--- with raw, category by category: once a day has lost some, its numbers of users stay as they are.
+-- with raw, category by category, and rare queries go with the raw searches: once a day has lost
+-- some, its numbers of users or of different queries stay as they are.
 {{ config(pre_hook="{{ replace_window('date', where=daily_metrics_window()) }}") }}
 
 with days as (

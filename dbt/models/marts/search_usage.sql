@@ -1,4 +1,5 @@
-{{ config(pre_hook="{{ replace_window('day', category='event_category') }}") }}
+-- Queries are personal: replace_search_usage() lets those of few people go with the raw searches.
+{{ config(pre_hook="{{ replace_search_usage() }}") }}
 
 with searches as (
     select

@@ -1,25 +1,24 @@
 {{ config(
     pre_hook="{{ replace_window('day', category='event_category') }}",
-    indexes=[{'columns': ['day'], 'type': 'brin'}]
+    indexes=[{'columns': ['day']}]
 ) }}
 
-with counted as (
+select
+    days.day,
+    counted.event_category,
+    counted.event_type,
+    counted.user_id,
+    counted.events
+from {{ window_days() }} as days
+cross join lateral (
     select
-        day,
         event_category,
         event_type,
         user_id,
         sum(events)::integer as events
-    from {{ ref('int_user_hours') }}
-    where {{ in_window('day') }}
-    group by day, event_category, event_type, user_id
-)
-
-select
-    day,
-    event_category,
-    event_type,
-    user_id,
-    events
-from counted
-where {{ kept('event_category', 'day') }}
+    from {{ rows_of_day(
+        ref('int_user_hours'), ['event_category', 'event_type', 'user_id', 'events']
+    ) }} as hours
+    group by event_category, event_type, user_id
+) as counted
+where {{ kept('counted.event_category', 'days.day') }}

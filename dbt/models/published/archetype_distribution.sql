@@ -8,7 +8,7 @@ select
     people.subject,
     -- The first of equals, by name.
     coalesce(mode() within group (order by people.archetype), 'none') as archetype,
-    {{ known_bucket('avg(people.ai_savviness)', 10) }} as savviness_10
+    {{ bucket('avg(people.ai_savviness)', 10) }} as savviness_10
 from {{ ref('int_profile_days') }} as people
 join {{ closing_days() }} as closing on closing.day = people.day
 where people.ai_savviness is not null
