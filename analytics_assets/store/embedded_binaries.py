@@ -105,7 +105,7 @@ def run_as(
     """Run a program as ``account`` (None: as ourselves) with text streams; never raises on exit."""
     if account is not None:
         options |= {"user": account.uid, "group": account.gid, "extra_groups": []}
-    return subprocess.run(  # noqa: S603 -- programs of the wheel, no shell
+    return subprocess.run(
         [str(part) for part in argv],
         **{"cwd": "/", "env": CHILD_ENVIRONMENT, "umask": 0o077, "text": True, **options},
         check=False,
