@@ -130,7 +130,10 @@ def first_days() -> list[Event]:
 
 
 def habits(day: date) -> list[Event]:
-    """Events beside what people do most: logins of 11, one of whom logs out as often as in."""
+    """Events beside what people do most: logins of 11, one of whom logs out as often as in.
+
+    And of two who do not count: an account of a day, and a second account of one of the 11.
+    """
     logins = [
         _event(day, person, category, kind, {})
         for person in people(11, "habit")
@@ -139,6 +142,8 @@ def habits(day: date) -> list[Event]:
             ("content", "profile.updated"),
         ]
     ]
+    login = _event(day, "newcomer", "user_activity", "user.login", {})
+    logins += [login, {**login, "user_id": "habit-1-work", "subject": "habit-1"}]
     logouts = [_event(day, "habit-0", "user_activity", "user.logout", {}) for _ in range(2)]
     views = [
         _event(day, person, "interaction", f"{what}.viewed", {})
@@ -230,6 +235,7 @@ def build_world(builder: DbtBuilder, pipeline: psycopg.Connection[Any]) -> Itera
                 "valid_from": long_ago,
                 "signup_at": at(TEN) - timedelta(days=6),
             },
+            {"user_id": "newcomer", "valid_from": long_ago, "signup_at": at(HABITS, 1)},
             {"user_id": "p-1", "valid_from": long_ago, "signup_at": at(TEN) - timedelta(days=7)},
         ],
     )

@@ -188,7 +188,7 @@ def test_a_rebuild_after_pruning_shrinks_nothing_and_still_takes_late_rows(world
     before = world.marts(january)
     assert all(before.values())
     # What retention does: floor, drop, and delete person-level rows built from what is dropped.
-    for category in ("transaction", "registry", "analytics"):
+    for category in ("transaction", "registry", "analytics", "action"):
         world.raw.drop_events_of(category, tuesday)
         for table in ("marts.int_user_hours", "marts.user_days"):
             world.connection.execute(
