@@ -65,7 +65,8 @@ with accepted as (
 loaded as (
     select coalesce(sum(rows_loaded), 0) as n
     from ops.load_log
-    where loaded_at >= %(start_ts)s and loaded_at < %(end_ts)s
+    -- An entry of a finished file sums its chunks up once more.
+    where loaded_at >= %(start_ts)s and loaded_at < %(end_ts)s and not finished
 )
 
 select greatest((select sum(n) from accepted), (select n from loaded))::bigint

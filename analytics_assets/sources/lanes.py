@@ -109,6 +109,7 @@ class _Lane(threading.Thread):
         self.connection = database.connect("analytics_pipeline", autocommit=True)
         self._partitions = partitions
         self._stage = stage_for(table, rules, partitions)
+        self._now = rules.now
         self._queue: queue.Queue[Work | None] = queue.Queue(maxsize=1)
         self._outcome = Outcome()
         self._seen = SeenIds() if table == "platform_events" else None
@@ -165,7 +166,13 @@ class _Lane(threading.Thread):
         stage_bad_lines(self.connection, self._stage, work.bad)
         outcome = self._stage.promote(self.connection, origin)
         record_chunk(
-            self.connection, work.version, work.chunk, self.number, work.location, outcome.counts
+            self.connection,
+            work.version,
+            work.chunk,
+            self.number,
+            work.location,
+            outcome.counts,
+            self._now,
         )
         return outcome
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 import psycopg
@@ -33,11 +34,11 @@ on conflict (source, fingerprint, chunk, lane) do update set
 _ENTRY: Final = """
 insert into ops.load_log (
     source, fingerprint, chunk, lane, location, rows_read, rows_loaded, rows_rejected,
-    rows_duplicate, rows_expired, finished
+    rows_duplicate, rows_expired, finished, loaded_at
 )
 values (
     %(source)s, %(fingerprint)s, %(chunk)s, %(lane)s, %(location)s, %(read)s, %(loaded)s,
-    %(rejected)s, %(duplicate)s, %(expired)s, false
+    %(rejected)s, %(duplicate)s, %(expired)s, false, %(at)s
 )
 on conflict (source, fingerprint, chunk, lane) do update set
     location = excluded.location,
@@ -46,7 +47,7 @@ on conflict (source, fingerprint, chunk, lane) do update set
     rows_rejected = excluded.rows_rejected,
     rows_duplicate = excluded.rows_duplicate,
     rows_expired = excluded.rows_expired,
-    loaded_at = now()
+    loaded_at = excluded.loaded_at
 """
 
 
@@ -139,8 +140,9 @@ def record_chunk(
     lane: int,
     location: str,
     counts: RowCounts,
+    at: datetime,
 ) -> None:
-    """Note a chunk as loaded, in the transaction that loads it."""
+    """Note a chunk as loaded, in the transaction that loads it; ``at`` by the platform's clock."""
     connection.execute(
         _ENTRY,
         {
@@ -154,6 +156,7 @@ def record_chunk(
             "rejected": counts.rejected_rows,
             "duplicate": counts.duplicate,
             "expired": counts.expired,
+            "at": at,
         },
     )
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from analytics_assets.events.catalogue import load_catalogue
 from analytics_assets.events.quality import freshness, rejected_share, row_count_anomaly
+from analytics_assets.settings import Settings
+from analytics_assets.sources.load import load_window
 from analytics_assets.store.database import Database
 from analytics_assets.windows import Window
 
@@ -132,6 +137,33 @@ def test_rejections_of_a_history_loaded_today_stand_against_the_whole_history(
     earlier = Window(WINDOW.start, TODAY)
     reject(pipeline, 100, day=WINDOW.start)
     assert not rejected_share(pipeline, earlier).passed
+
+
+def test_a_files_rows_count_once_and_on_the_day_of_the_platforms_clock(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    events = "\n".join(
+        json.dumps({"event_type": "download", "timestamp": "2026-05-05T10:00:00Z", "user_id": "u"})
+        for _ in range(50)
+    )
+    (tmp_path / "events.jsonl").write_text(events + "\nnot json\n" * 6, encoding="utf-8")
+    sources = tmp_path / "sources.yaml"
+    sources.write_text(
+        "sources: [{name: file, type: files, table: platform_events, path: events.jsonl,"
+        ' select: "select event_type, timestamp, user_id,'
+        " {'media_id': 'm'} as event_data from source\"}]",
+        encoding="utf-8",
+    )
+    today = settings.now().date()
+    load_window(
+        database,
+        settings.model_copy(update={"sources_file": sources}),
+        load_catalogue([]),
+        Window.of_day(today),
+    )
+    with database.connect("analytics_pipeline") as connection:
+        outcome = rejected_share(connection, Window.of_day(today))
+    assert (outcome.facts["rejected"], outcome.facts["received"]) == (6, 56)
 
 
 def test_events_of_the_last_26_hours_are_fresh(pipeline: psycopg.Connection[Any]) -> None:
