@@ -9,27 +9,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import dbt_assets
 
-from analytics_assets.assets.dbt_models import ZoneTranslator
-from analytics_assets.partitions import SINGLE_RUN, window_of
-from analytics_assets.resources import Dbt, Platform, dbt_project, manifest_path, run_dbt
+from analytics_assets.assets.dbt_models import dbt_stage
+from analytics_assets.partitions import window_of
+from analytics_assets.resources import Dbt, Platform, run_dbt
 from analytics_assets.settings import Settings
 
 
 def release_assets(
     settings: Settings, daily: dg.DailyPartitionsDefinition
 ) -> list[dg.AssetsDefinition]:
-    @dbt_assets(
-        name="release",
-        manifest=manifest_path(settings),
-        project=dbt_project(settings),
-        select="tag:release",
-        partitions_def=daily,
-        backfill_policy=SINGLE_RUN,
-        dagster_dbt_translator=ZoneTranslator(),
-        pool="warehouse",
-    )
+    @dbt_stage("release", settings, daily)
     def release(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], dbt: Dbt
     ) -> Iterator[Any]:
