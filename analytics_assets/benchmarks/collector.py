@@ -201,11 +201,7 @@ def _running(folder: Path | None) -> Iterator[_Target]:
     server = EmbeddedPostgres(home)
     api: subprocess.Popen[bytes] | None = None
     try:
-        address = server.ensure_running()
-        database = Database(
-            host=address.host, port=address.port, name="analytics", superuser=address.superuser,
-            admin_password=address.password, secrets_dir=home / "secrets",
-        )  # fmt: skip
+        database = Database.embedded(home)
         migrate(database)
         new = NewKey("bench", ("collect:events",), requests_per_minute=1_000_000_000)
         with database.connect("analytics_pipeline", autocommit=True) as connection:

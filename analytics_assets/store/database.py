@@ -54,20 +54,24 @@ class Database:
 
         Raises DatabaseUnavailable when it cannot be reached or is older than Postgres 15.
         """
-        secrets_dir = settings.home / "secrets"
         if settings.database_url is None:
-            from analytics_assets.store.embedded import EmbeddedPostgres
+            return cls.embedded(settings.home)
+        return cls.from_url(settings.database_url.get_secret_value(), settings.home / "secrets")
 
-            address = EmbeddedPostgres(settings.home).ensure_running()
-            return cls(
-                host=address.host,
-                port=address.port,
-                name=DEFAULT_DATABASE,
-                superuser=address.superuser,
-                admin_password=address.password,
-                secrets_dir=secrets_dir,
-            )
-        return cls.from_url(settings.database_url.get_secret_value(), secrets_dir)
+    @classmethod
+    def embedded(cls, home: Path) -> Database:
+        """The embedded server of a home, started if it is down."""
+        from analytics_assets.store.embedded import EmbeddedPostgres
+
+        address = EmbeddedPostgres(home).ensure_running()
+        return cls(
+            host=address.host,
+            port=address.port,
+            name=DEFAULT_DATABASE,
+            superuser=address.superuser,
+            admin_password=address.password,
+            secrets_dir=home / "secrets",
+        )
 
     @classmethod
     def from_url(cls, url: str, secrets_dir: Path) -> Database:

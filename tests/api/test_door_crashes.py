@@ -40,11 +40,7 @@ def durable(tmp_path: Path) -> Iterator[tuple[EmbeddedPostgres, Database]]:
     home = tmp_path / "durable"
     server = EmbeddedPostgres(home)
     try:
-        address = server.ensure_running()
-        database = Database(
-            address.host, address.port, "analytics", address.superuser, home / "secrets",
-            admin_password=address.password,
-        )  # fmt: skip
+        database = Database.embedded(home)
         migrate(database)
         with database.connect("analytics_api") as connection:
             assert connection.execute("show fsync").fetchone() == ("on",)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from analytics_assets.settings import PROJECT_ROOT
+from analytics_assets.settings import PROJECT_ROOT, exported
 from analytics_assets.store.database import Database
 
 PROJECT_DIR = PROJECT_ROOT / "dbt"
@@ -107,7 +107,7 @@ class DbtBuilder:
         environment = dbt_environment(
             self.database, min_day, max_day, as_of=as_of, start_day=start_day, session=session
         )
-        with _environment(environment):
+        with exported(environment):
             arguments = self._arguments("target", select, threads, quiet=True)
             arguments[arguments.index("build")] = command
             result = dbtRunner().invoke([*arguments, *extra])
@@ -153,17 +153,3 @@ class DbtBuilder:
             "--log-path",
             str(self.folder / f"{lane}-logs"),
         ]
-
-
-@contextlib.contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -112,10 +112,7 @@ def test_a_load_whose_postgres_is_killed_is_told_plainly_and_goes_on_later(
     server = EmbeddedPostgres(home)
     try:
         address = server.ensure_running()
-        database = Database(
-            address.host, address.port, "analytics", address.superuser, home / "secrets",
-            admin_password=address.password,
-        )  # fmt: skip
+        database = Database.embedded(home)
         migrate(database)
         there = World(database, world.settings, world.folder)
         fill_inbox(there)
