@@ -120,9 +120,10 @@ def _load_file(
     ):
         rows = 0
         for number, location, mapped in _mapped(mapper, source, path, name):
+            rows += mapped.rows.num_rows + len(mapped.bad)
             # A file that is mapped as a whole may come out in another order next time.
             _submit(lanes, version, number, location, mapped, done if mapper.by_parts else set())
-            rows += mapped.rows.num_rows + len(mapped.bad)
+            del mapped  # the lanes have their parts; the next chunk needs the memory
             if progress:
                 progress(source.name, name, rows)
     outcome = lanes.drain()
@@ -139,7 +140,10 @@ def _mapped(
             mapper.prepare(chunk)
             if not mapper.by_parts:
                 break
-        yield chunk.number, f"{name}:{chunk.span}", mapper.map(chunk)
+        number, location, mapped = chunk.number, f"{name}:{chunk.span}", mapper.map(chunk)
+        del chunk
+        yield number, location, mapped
+        del mapped
     else:
         return
     for number, mapped in enumerate(mapper.map_whole()):

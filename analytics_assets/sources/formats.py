@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 # A chunk is one transaction: large enough to make its fixed cost small, small enough for memory.
 CHUNK_ROWS: Final = 50_000
-CHUNK_BYTES: Final = 16 * 1024 * 1024
+CHUNK_BYTES: Final = 10 * 1024 * 1024
 _ROWS_PER_CONVERSION: Final = 4_000
 LINE: Final = "_line"
 TEXT: Final = "_text"

@@ -185,7 +185,10 @@ def stage_rows(connection: psycopg.Connection[Any], stage: Stage, rows: pa.Table
     rows = rows.drop_columns(["awkward"])
     refused: list[tuple[dict[str, Any], str]] = []
     # Most tables have no awkward row; where there are, a refusal among them spares the others.
-    for part in (rows.filter(compute.invert(awkward)), rows.filter(awkward)):
+    parts = [rows]
+    if compute.any(awkward).as_py():
+        parts = [rows.filter(compute.invert(awkward)), rows.filter(awkward)]
+    for part in parts:
         refused += [
             (part.slice(found.position, 1).to_pylist()[0], found.sqlstate)
             for found in copy_storable(connection, stage.staged, part)

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 # A select that fails for more rows than this is wrong itself.
 MOST_FAILURES: Final = 1_000
 _ROWS_TO_FIND_KEYS: Final = 20_000
+# Small batches: DuckDB doubles the buffers of a batch as it grows.
+_ROWS_PER_BATCH: Final = 4_096
 _FAILED: Final = (
     "the source's `select` fails for this row; use try_cast or try_strptime in it, then load the "
     "file again"
@@ -231,7 +233,8 @@ class Mapper:
             native=self._select is None,
             with_content=self._derives_ids,
         )
-        parsed = self._duck.execute(query).to_arrow_table()
+        parsed = self._duck.execute(query).to_arrow_table(_ROWS_PER_BATCH)
+        self._duck.unregister(CHUNK)
         is_broken = compute.is_valid(parsed.column(BROKEN))
         if not compute.any(is_broken).as_py():
             return parsed.drop_columns([BROKEN]), []
@@ -250,7 +253,8 @@ class Mapper:
 
         self._duck.register(PARSED, parsed)
         try:
-            rows = self._duck.execute(self._query).to_arrow_table()
+            rows = self._duck.execute(self._query).to_arrow_table(_ROWS_PER_BATCH)
+            self._duck.unregister(PARSED)
         except (duckdb.OperationalError, duckdb.InternalError):
             raise
         except duckdb.Error as error:

@@ -226,7 +226,9 @@ class MappingQuery:
         ]
         if self.derives_ids:
             outputs.append(CONTENT)
-        return f" select {', '.join(outputs)} from identified order by {LINE}"
+        # A projection keeps the order of its input; a join or a window does not.
+        ordered = f" order by {LINE}" if self.derives_ids or not self.by_parts else ""
+        return f" select {', '.join(outputs)} from identified{ordered}"
 
 
 def _content_of_values(values: dict[str, str]) -> str:
