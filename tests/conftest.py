@@ -34,6 +34,11 @@ def pytest_sessionstart() -> None:
     ensure_manifest(load_settings(home=Path("unused"), database_url=None))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole deployments first: run last, a long file would leave the other process idle."""
+    items.sort(key=lambda item: item.path.parent.name != "system")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _no_settings_from_outside() -> None:
     """Settings of the person running the tests must not change what is tested."""

@@ -31,13 +31,10 @@ def serve(settings: Settings) -> None:
     """Bring the database up to date and serve the API of ``settings`` in this process."""
     import uvicorn
 
-    from analytics_assets.store.database import Database
-    from analytics_assets.store.migrate import is_migrated, migrate
+    from analytics_assets.store.migrate import open_migrated
 
     with told_plainly():
-        database = Database.open(settings)
-        if not is_migrated(database):
-            migrate(database)
+        open_migrated(settings)
     # Server processes make their app from the environment.
     export_to_process({f"{PREFIX}HOME": str(settings.home)})
     uvicorn.run(

@@ -33,11 +33,11 @@ _Reference = Annotated[str, typer.Argument(help="A key's id, or its name.")]
 def _store() -> Iterator[tuple[psycopg.Connection[Any], str]]:
     """A connection and the signing secret; failures told plainly."""
     from analytics_assets.api.tokens import ApiKeyError, signing_secret
-    from analytics_assets.store.database import Database
+    from analytics_assets.store.migrate import open_migrated
 
     settings = settings_or_exit()
     with told_plainly():
-        database = Database.open(settings)
+        database = open_migrated(settings)
         with database.connect("analytics_pipeline", autocommit=True) as connection:
             try:
                 yield connection, signing_secret(database.secrets_dir)

@@ -6,6 +6,7 @@ Belongs here: reading and printing. Invariant: only counts of tables, and rows o
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from typing import Any
 
 import psycopg
@@ -80,6 +81,7 @@ class Outcome:
     pruned: list[tuple[Any, ...]] = field(default_factory=list)
     first_rows: dict[str, tuple[list[str], list[list[Any]]]] = field(default_factory=dict)
     new_rows: int = 0
+    incomplete: list[str] = field(default_factory=list)
 
 
 def collect(
@@ -93,6 +95,7 @@ def collect(
     outcome = Outcome(
         run_id, str(window.start), str(window.last_day), round(seconds, 1), step_seconds
     )
+    outcome.incomplete = _incomplete_periods(settings.start_day)
     with Database.open(settings).connect("analytics_pipeline") as connection:
         for zone in ZONES:
             outcome.zones[zone] = [
@@ -126,6 +129,8 @@ def show(outcome: Outcome, failures: list[str], *, as_json: bool) -> None:
         ["table", "period", "periods", "withheld", "people released", "at most %"],
         [list(row) for row in outcome.released],
     )
+    for period in outcome.incomplete:
+        console.print(f"never released: {period} began before the deployment's first day")
     if outcome.pruned:
         print_table(
             "\npruned by retention",
@@ -143,6 +148,13 @@ def show(outcome: Outcome, failures: list[str], *, as_json: bool) -> None:
         "`analytics-assets run --sources FILE` loads your own data; docs/ has a page for each "
         "reader."
     )
+
+
+def _incomplete_periods(start_day: date) -> list[str]:
+    """Week and month the deployment starts in the middle of; they would count too few people."""
+    week = Window.of_day(start_day).iso_weeks().start
+    found = [] if week == start_day else [f"the week of {week}"]
+    return found if start_day.day == 1 else [*found, f"the month {start_day:%Y-%m}"]
 
 
 def _count(connection: psycopg.Connection[Any], schema: str, table: str) -> int:

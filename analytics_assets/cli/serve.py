@@ -35,13 +35,10 @@ STOP_SECONDS = 15
 def prepare(settings: Settings) -> dict[str, str]:
     """Bring the database up to date and return the environment of Dagster's processes."""
     from analytics_assets.manifest import ensure_manifest
-    from analytics_assets.store.database import Database
-    from analytics_assets.store.migrate import is_migrated, migrate
+    from analytics_assets.store.migrate import open_migrated
 
     with told_plainly():
-        database = Database.open(settings)
-        if not is_migrated(database):
-            migrate(database)
+        database = open_migrated(settings)
         ensure_manifest(settings)
     prepare_dagster_home(settings)
     return dagster_environment(settings, database)

@@ -31,7 +31,8 @@ def psql(
     arguments: Annotated[list[str] | None, typer.Argument(help="Passed on to psql.")] = None,
 ) -> None:
     """Open psql, as the analyst unless said otherwise."""
-    from analytics_assets.store.database import LOGIN_ROLES, Database
+    from analytics_assets.store.database import LOGIN_ROLES
+    from analytics_assets.store.migrate import open_migrated
 
     name = f"analytics_{role.removeprefix('analytics_')}"
     if name not in LOGIN_ROLES:
@@ -44,7 +45,7 @@ def psql(
         raise typer.Exit(1)
     settings = settings_or_exit()
     with told_plainly():
-        parameters = Database.open(settings).parameters(name)
+        parameters = open_migrated(settings).parameters(name)
     environment = child_environment(
         {
             "PGHOST": str(parameters["host"]),

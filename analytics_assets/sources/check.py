@@ -32,7 +32,7 @@ from analytics_assets.sources.mapping import Mapped, Mapper
 from analytics_assets.sources.reading import find_files, name_of
 from analytics_assets.sources.stages import stage_for
 from analytics_assets.sources.staging import LoadRules, PartitionMaker, Stage
-from analytics_assets.store.database import Database
+from analytics_assets.store.migrate import open_migrated
 from analytics_assets.windows import Window
 
 SAMPLE_ROWS: Final = 5_000
@@ -68,7 +68,7 @@ def check_sources(path: Path, settings: Settings | None = None) -> list[SourceFi
     """
     settings = settings or load_settings()
     sources = read_sources(path)
-    database = Database.open(settings)
+    database = open_migrated(settings)
     now = settings.now()
     rules = LoadRules(
         load_catalogue(settings.catalogue_folders),

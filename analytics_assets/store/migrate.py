@@ -16,6 +16,7 @@ from alembic.config import Config
 from psycopg import sql
 from sqlalchemy import create_engine
 
+from analytics_assets.settings import Settings
 from analytics_assets.store.database import (
     LOGIN_ROLES,
     Database,
@@ -63,6 +64,17 @@ def migrate(database: Database) -> None:
             _create_schemas(connection)
         _upgrade(database)
         _apply_scripts(database)
+
+
+def open_migrated(settings: Settings) -> Database:
+    """The platform's database, brought up to date first where that is still to be done.
+
+    Raises DatabaseUnavailable where it cannot be reached, or its administrator is not told.
+    """
+    database = Database.open(settings)
+    if not is_migrated(database):
+        migrate(database)
+    return database
 
 
 def _create_roles(admin: psycopg.Connection[Any], database: Database) -> None:

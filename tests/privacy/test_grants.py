@@ -54,6 +54,7 @@ MATRIX: dict[str, dict[str, set[str]]] = {
             "SELECT (period)",
         },
         "ops.*": WRITE,
+        "ops.alembic_version": READ,
     },
 }
 SECRET_FUNCTIONS = {

@@ -11,7 +11,9 @@ from typing import Any
 
 from source_world import NOON, World, csv_text, event, lines
 
+from analytics_assets.settings import load_settings
 from analytics_assets.sources.check import SAMPLE_ROWS, SourceFinding, check_sources
+from analytics_assets.store.database import Database
 
 SECRET = "ann.secret@example.org"
 
@@ -166,3 +168,21 @@ def test_the_command_fails_when_something_is_wrong(world: World, database_url: s
     broken = command(path)
     assert broken.returncode == 1
     assert "sources.yaml:1: sources.0.name: is missing" in broken.stderr.replace("\n", " ")
+
+
+def test_a_database_that_was_never_migrated_is_migrated_first(
+    world: World, postgres_server: Database
+) -> None:
+    world.write("a.jsonl", [event(1)])
+    fresh = postgres_server.named("never_migrated")
+    url = (
+        f"postgresql://{fresh.superuser}:{fresh.admin_password}"
+        f"@{fresh.host}:{fresh.port}/{fresh.name}"
+    )
+    settings = load_settings(home=world.settings.home, start_day="2026-04-27", database_url=url)
+    try:
+        assert check_sources(described(world, files("a", "a.jsonl")), settings) == []
+    finally:
+        with fresh.connect_as_admin("postgres") as admin:
+            for name in (fresh.name, fresh.dagster_name):
+                admin.execute(f"drop database if exists {name} with (force)".encode())

@@ -16,6 +16,7 @@ import httpx
 import pytest
 from conftest import drop
 from deployment import Deployment, copy_secrets, wait_until
+from playwright.sync_api import Browser
 
 from analytics_assets.store.database import Database
 
@@ -236,6 +237,23 @@ def test_a_late_row_dirties_its_day_and_the_daemon_rebuilds_and_closes_it(
     assert runs[by]["dagster/asset_partition_range_end"] >= LATE_DAY
     assert platform.query(counted) == [(before + 3,)]
     assert platform.query("select count(*) from ops.dirty_days where closed_at is null") == [(0,)]
+
+
+def test_the_browser_shows_the_whole_graph_with_its_groups(
+    platform: Deployment, chromium: Browser
+) -> None:
+    context = chromium.new_context(viewport={"width": 1600, "height": 1000})
+    page = context.new_page()
+    broken: list[str] = []
+    page.on("pageerror", lambda error: broken.append(error.message))
+    page.goto(f"http://127.0.0.1:{platform.ui_port}/asset-groups", wait_until="domcontentloaded")
+    for group in ("raw", "marts", "anonymous", "published", "insights", "retention"):
+        page.get_by_text(group, exact=True).first.wait_for(timeout=60_000)
+    page.goto(f"http://127.0.0.1:{platform.ui_port}/assets/published/event_trends")
+    page.get_by_text("event_trends", exact=True).first.wait_for(timeout=60_000)
+    page.get_by_text("n_people", exact=True).first.wait_for(timeout=60_000)
+    assert broken == []
+    context.close()
 
 
 def test_how_long_the_backfill_took_was_kept(platform: Deployment) -> None:

@@ -70,6 +70,10 @@ def test_materializing_again_leaves_identical_tables_and_says_so_without_noise(
     done = deployment.command("run")
     assert done.returncode == 0, done.stderr
     assert deployment.content() == before
+    assert (
+        "never released: the month 2026-04 began before the deployment's first day" in done.stdout
+    )
+    assert "the week of 2026-04-27" not in done.stdout
     assert "no changes: the sources had nothing that was not loaded before" in done.stdout
     for noise in ("Warning", "warnings", "DEBUG", "dbt.cli", "Traceback", "site-packages"):
         assert noise not in done.stdout + done.stderr, noise

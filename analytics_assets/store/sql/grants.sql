@@ -26,6 +26,8 @@ grant insert, delete, select (period_kind, period) on vault.period_keys to analy
 
 grant usage on schema ops to analytics_pipeline, analytics_retention, analytics_api;
 grant select, insert, update, delete on all tables in schema ops to analytics_pipeline;
+-- Which migrations have run is for migrations to say.
+revoke insert, update, delete on ops.alembic_version from analytics_pipeline;
 grant usage on all sequences in schema ops to analytics_pipeline;
 grant usage on schema raw to analytics_owner;
 grant insert on ops.retention_log to analytics_retention;
