@@ -62,7 +62,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     data = str(folder / "data")
     call("initdb", "-D", data, "-U", "boss", "-A", "scram-sha-256", f"--pwfile={secret}",
          "--no-sync", "-E", "UTF8", "--locale=C.UTF-8")  # fmt: skip
-    settings = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+    settings = (
+        f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+        " -c fsync=off -c full_page_writes=off"
+    )
     call("pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", settings, "start")
     try:
         yield Database.from_url(
