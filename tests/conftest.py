@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+from browser import chromium, pytest_runtest_protocol
 from psycopg import sql
 
 from analytics_assets.manifest import ensure_manifest
@@ -21,6 +22,7 @@ from analytics_assets.store.database import Database
 from analytics_assets.store.embedded import EmbeddedPostgres
 from analytics_assets.store.migrate import migrate, restrict_connections
 
+__all__ = ["chromium", "pytest_runtest_protocol"]
 START_DAY = date(2026, 4, 27)
 AS_OF = datetime(2026, 6, 8, tzinfo=UTC)
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
