@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 EVENTS_PATH: Final = "/api/analytics/events"
 # How often a living process looks for what dead ones left in the spool.
 _LOOK_AROUND_SECONDS: Final = 15.0
+_NEVER: Final = float("-inf")
 _TELL_AGAIN_SECONDS: Final = 60.0
 _SETTLED: Final = frozenset({"accepted", "duplicate", "quarantined"})
 # The body, or one of its events, is at fault: halving finds which.
@@ -55,7 +56,7 @@ class Delivery:
         self._queue: deque[Event] = deque()
         self._in_flight = 0
         self._oldest = 0.0
-        self._looked_around = float("-inf")
+        self._looked_around = _NEVER
         self._hurry = False
         self._give_up_at: float | None = None
         self._thread: threading.Thread | None = None
@@ -91,11 +92,12 @@ class Delivery:
         return refusal is None and (saved or self._spool is None)
 
     def flush(self, timeout: float) -> bool:
-        """Send what waits, now; False when some still waits after ``timeout`` seconds."""
+        """Send what waits, here and in the spool; False when some still waits after ``timeout`` seconds."""
         with self._changed:
             self._hurry = True
+            self._looked_around = _NEVER
             self._changed.notify_all()
-            return self._changed.wait_for(lambda: self._waiting() == 0, timeout)
+            return self._changed.wait_for(self._is_all_sent, timeout)
 
     def close(self, timeout: float) -> bool:
         """Flush and end; what is left stays in the spool. False when something was left."""
@@ -132,7 +134,7 @@ class Delivery:
         self, event: Event, status: str, code: str, errors: Sequence[Mapping[str, str]] = ()
     ) -> None:
         """Log a problem, without the event and once a minute, and tell the host's callback."""
-        times, last = self._told.get((status, code), (0, float("-inf")))
+        times, last = self._told.get((status, code), (0, _NEVER))
         now = time.monotonic()
         if now - last >= _TELL_AGAIN_SECONDS:
             LOGGER.warning("events were %s (%s): %d more", status, code, times + 1)
@@ -166,6 +168,10 @@ class Delivery:
     def _waiting(self) -> int:
         s = self._stats
         return s.taken + s.recovered - s.accepted - s.duplicate - s.quarantined - s.refused
+
+    def _is_all_sent(self) -> bool:
+        looked = self._spool is None or self._looked_around > _NEVER or self._give_up_at is not None
+        return looked and self._waiting() == 0
 
     def _enqueue(self, events: Sequence[Event]) -> None:
         if not self._queue:

@@ -1,4 +1,4 @@
-"""A method for each type of event, by `python -m analytics_assets.client.generate`.
+"""A method for each event type, by `python -m analytics_assets.client.generate`.
 
 Change the catalogue, not this file. Invariant: arguments are the catalogue's fields.
 """

@@ -28,7 +28,7 @@ TYPES: Final = {
     "object": "Mapping[str, Any]",
 }  # fmt: skip
 _TAKEN: Final = {*Envelope.__annotations__, "self", "envelope"}
-_HEAD: Final = '''"""A method for each type of event, by `python -m analytics_assets.client.generate`.
+_HEAD: Final = '''"""A method for each event type, by `python -m analytics_assets.client.generate`.
 
 Change the catalogue, not this file. Invariant: arguments are the catalogue's fields.
 """
