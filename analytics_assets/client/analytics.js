@@ -4,7 +4,8 @@
  */
 (function () {
   "use strict";
-  var MOST_WAITING = 200, MOST_AT_ONCE = 50, KEEPALIVE_CHARACTERS = 20000, PAUSE = 500, CAP = 60000;
+  var MOST_WAITING = 200, MOST_AT_ONCE = 50, KEEPALIVE_CHARACTERS = 20000, PAUSE = 500,
+    CAP = 60000, PATIENCE = 15000;
   var script = document.currentScript;
   var options = script.dataset;
   var address = new URL("api/analytics/events", script.src).href;
@@ -57,15 +58,16 @@
     if (!leaving && waiting.some(function (item) { return item.way; })) return;
     var items = waiting.filter(function (item) {
       return leaving ? item.way < 2 : !item.way;
-    }).slice(0, atOnce).filter(function (item) {
+    }).slice(0, leaving ? MOST_WAITING : atOnce).filter(function (item) {
       // Browsers let pages leave 64 KiB behind; a character is up to 3 bytes.
       characters += JSON.stringify(item.event).length;
       return !leaving || characters < KEEPALIVE_CHARACTERS;
     });
     if (!items.length) return;
     items.forEach(function (item) { item.way = leaving ? 2 : 1; });
+    var limit = leaving || !AbortSignal.timeout ? null : AbortSignal.timeout(PATIENCE);
     fetch(address, {
-      method: "POST", keepalive: leaving, credentials: "omit", referrerPolicy: "no-referrer",
+      method: "POST", keepalive: leaving, signal: limit, credentials: "omit", referrerPolicy: "no-referrer",
       headers: { "Authorization": "Bearer " + options.key, "Content-Type": "application/json" },
       body: JSON.stringify({
         sent_at: new Date().toISOString(),
@@ -118,7 +120,12 @@
     track("session.ended", { duration_seconds: (Date.now() - began) / 1000 });
     send(true);
   });
-  addEventListener("pageshow", function (shown) { if (shown.persisted) start(); });
+  addEventListener("pageshow", function (shown) {
+    if (!shown.persisted) return;
+    // Out of the browser's cache: nobody knows what became of requests under way.
+    waiting.forEach(function (item) { item.way = 0; });
+    start();
+  });
   document.addEventListener("visibilitychange", function () {
     if (document.visibilityState === "hidden") send(true);
   });

@@ -92,7 +92,7 @@ class Delivery:
         return refusal is None and (saved or self._spool is None)
 
     def flush(self, timeout: float) -> bool:
-        """Send what waits, here and in the spool; False when some still waits after ``timeout`` seconds."""
+        """Send what waits, here and in the spool; False when some still waits after ``timeout``."""
         with self._changed:
             self._hurry = True
             self._looked_around = _NEVER

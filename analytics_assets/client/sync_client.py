@@ -127,7 +127,7 @@ class Analytics(EventMethods[str | None]):
             _session.set(None)
 
     def flush(self, timeout: float = 30.0) -> bool:
-        """Send what waits, here and in the spool; False when some still waits after ``timeout`` seconds."""
+        """Send what waits, here and in the spool; False when some waits after ``timeout`` s."""
         return self._delivery.flush(timeout)
 
     def close(self, timeout: float | None = None) -> bool:

@@ -11,6 +11,9 @@ import logging
 import subprocess
 import sys
 import threading
+import uuid
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,16 +35,20 @@ def test_importing_the_client_imports_nothing_beyond_the_standard_library() -> N
         "print(sorted(m for m in sys.modules if m.startswith('analytics_assets.')"
         " and not m.startswith('analytics_assets.client')))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
     assert done.stdout.split("\n")[:2] == ["[]", "[]"], done.stderr
 
 
 def test_events_leave_in_batches_and_keep_their_ids_over_all_tries() -> None:
-    with Collector(told(503, {}), told(429, {}), told(408, {}), told(502, {})) as collector:
-        with Analytics(collector.url, KEY, **SOON, batch_events=50) as client:
-            ids = [client.track_share(media_id=str(n)) for n in range(120)]
-            assert client.flush()
-            told_of = client.stats()
+    with (
+        Collector(told(503, {}), told(429, {}), told(408, {}), told(502, {})) as collector,
+        Analytics(collector.url, KEY, **SOON, batch_events=50) as client,
+    ):
+        ids = [client.track_share(media_id=str(n)) for n in range(120)]
+        assert client.flush()
+        told_of = client.stats()
     first = collector.requests[:5]
     assert all(request.ids == ids[: len(request.ids)] for request in first)
     assert [request.headers["x-attempt"] for request in first] == ["1", "2", "3", "4", "5"]
@@ -57,18 +64,22 @@ def test_only_what_the_server_asks_for_again_is_sent_again() -> None:
         statuses = ["retry" if n % 2 else "accepted" for n in range(len(request.ids))]
         return told(202, {"results": [{"status": status} for status in statuses]})
 
-    with Collector(every_other) as collector:
-        with Analytics(collector.url, KEY, **SOON, batch_events=6, max_queue=6) as client:
-            ids = [client.track_share() for _ in range(6)]
-            assert client.flush()
+    with (
+        Collector(every_other) as collector,
+        Analytics(collector.url, KEY, **SOON, batch_events=6, max_queue=6) as client,
+    ):
+        ids = [client.track_share() for _ in range(6)]
+        assert client.flush()
     assert collector.requests[1].ids == ids[1::2]
 
 
 def test_retry_after_is_the_least_pause() -> None:
-    with Collector(told(503, {}, Retry_After="1")) as collector:
-        with Analytics(collector.url, KEY, **SOON) as client:
-            client.track_share()
-            assert client.flush()
+    with (
+        Collector(told(503, {}, Retry_After="1")) as collector,
+        Analytics(collector.url, KEY, **SOON) as client,
+    ):
+        client.track_share()
+        assert client.flush()
     before, after = collector.requests
     assert after.at - before.at >= 1.0
 
@@ -112,11 +123,13 @@ def test_an_event_the_server_refuses_does_not_take_its_neighbours_along() -> Non
         return accept(request)
 
     problems: list[Problem] = []
-    with Collector(otherwise=picky) as collector:
-        with Analytics(collector.url, KEY, **SOON, on_problem=problems.append) as client:
-            ids = [client.track_share(media_id="bad" if n == 3 else "ok") for n in range(8)]
-            assert client.flush()
-            assert (client.stats().accepted, client.stats().refused) == (7, 1)
+    with (
+        Collector(otherwise=picky) as collector,
+        Analytics(collector.url, KEY, **SOON, on_problem=problems.append) as client,
+    ):
+        ids = [client.track_share(media_id="bad" if n == 3 else "ok") for n in range(8)]
+        assert client.flush()
+        assert (client.stats().accepted, client.stats().refused) == (7, 1)
     assert [(p.event_id, p.status, p.code) for p in problems] == [
         (ids[3], "refused", "invalid_request")
     ]
@@ -124,21 +137,25 @@ def test_an_event_the_server_refuses_does_not_take_its_neighbours_along() -> Non
 
 def test_a_wrong_key_is_told_and_ends_the_tries() -> None:
     problems: list[Problem] = []
-    with Collector(otherwise=lambda _: told(401, {"code": "revoked_key"})) as collector:
-        with Analytics(collector.url, KEY, **SOON, on_problem=problems.append) as client:
-            client.track_share()
-            assert client.flush()
+    with (
+        Collector(otherwise=lambda _: told(401, {"code": "revoked_key"})) as collector,
+        Analytics(collector.url, KEY, **SOON, on_problem=problems.append) as client,
+    ):
+        client.track_share()
+        assert client.flush()
     assert [(p.status, p.code) for p in problems] == [("refused", "revoked_key")]
     assert len(collector.requests) == 1
 
 
 def test_a_yes_that_is_not_the_collectors_acknowledges_nothing() -> None:
     portal = (200, {"Content-Type": "text/html"}, b"<html>Welcome to our wifi</html>")
-    with Collector(portal, told(202, {"results": []})) as collector:
-        with Analytics(collector.url, KEY, **SOON) as client:
-            event_id = client.track_share()
-            assert client.flush()
-            assert client.stats().failed_tries == 2
+    with (
+        Collector(portal, told(202, {"results": []})) as collector,
+        Analytics(collector.url, KEY, **SOON) as client,
+    ):
+        event_id = client.track_share()
+        assert client.flush()
+        assert client.stats().failed_tries == 2
     assert collector.ids == [event_id] * 3
 
 
@@ -175,7 +192,7 @@ def test_the_end_of_the_program_sends_what_is_queued() -> None:
     with Collector() as collector:
         done = subprocess.run(
             [sys.executable, "-c", program, collector.url],
-            capture_output=True, text=True, timeout=60,
+            capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert collector.ids == done.stdout.split()
@@ -188,13 +205,13 @@ def test_the_end_of_the_program_does_not_wait_longer_than_it_was_told_to() -> No
         "client.track_share()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0
     assert "1 events were not sent; they are lost" in done.stderr
 
 
-def test_a_forked_worker_sends_its_own_events_and_not_its_parents() -> None:
+def test_a_forked_worker_sends_its_own_events_and_not_its_parents(tmp_path: Path) -> None:
     program = (
         "import os, sys; from analytics_assets.client import Analytics\n"
         "client = Analytics(sys.argv[1], 'k', flush_interval=3600, spool=sys.argv[2])\n"
@@ -203,12 +220,10 @@ def test_a_forked_worker_sends_its_own_events_and_not_its_parents() -> None:
         "client.track_share(media_id='child' if child == 0 else 'parent again')\n"
         "if child: assert os.waitpid(child, 0)[1] == 0\n"
     )
-    import tempfile
-
-    with Collector() as collector, tempfile.TemporaryDirectory() as folder:
+    with Collector() as collector:
         done = subprocess.run(
-            [sys.executable, "-c", program, collector.url, folder],
-            capture_output=True, text=True, timeout=60,
+            [sys.executable, "-c", program, collector.url, tmp_path],
+            capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     sent = [event["event_data"]["media_id"] for r in collector.requests for event in r.events]
@@ -225,8 +240,6 @@ def test_the_key_is_not_sent_in_the_clear_unless_that_is_asked_for() -> None:
 
 
 def test_event_ids_are_uuids_of_version_7_in_the_order_they_were_made() -> None:
-    import uuid
-
     ids = [uuid.UUID(new_event_id()) for _ in range(1_000)]
     assert {each.version for each in ids} == {7}
     assert {each.variant for each in ids} == {uuid.RFC_4122}
@@ -236,17 +249,17 @@ def test_event_ids_are_uuids_of_version_7_in_the_order_they_were_made() -> None:
 
 
 def test_queries_pass_their_parameters_and_return_what_was_answered() -> None:
-    from datetime import date
-
     answer = told(200, {"total": 3})
-    with Collector(told(503, {}), otherwise=lambda _: answer) as collector:
-        with Analytics(collector.url, KEY) as client:
-            assert client.query_events(
-                event_types=["share", "download"], start_date=date(2026, 6, 1), limit=10
-            ) == {"total": 3}
-            client.query_aggregations(aggregation_type="daily", event_category="action")
-            client.dashboard_metrics(names="total_searches", end_date="2026-06-02")
-            client.realtime()
+    with (
+        Collector(told(503, {}), otherwise=lambda _: answer) as collector,
+        Analytics(collector.url, KEY) as client,
+    ):
+        assert client.query_events(
+            event_types=["share", "download"], start_date=date(2026, 6, 1), limit=10
+        ) == {"total": 3}
+        client.query_aggregations(aggregation_type="daily", event_category="action")
+        client.dashboard_metrics(names="total_searches", end_date="2026-06-02")
+        client.realtime()
     asked = [(request.path, request.parameters) for request in collector.requests[1:]]
     base = "/api/analytics"
     assert asked == [
@@ -271,16 +284,16 @@ def test_the_async_client_sends_and_asks_without_blocking_its_loop() -> None:
         async with AsyncAnalytics(url, KEY, **SOON) as client:
             made = await asyncio.gather(*(client.track_share(media_id=str(n)) for n in range(30)))
             held = asyncio.create_task(client.query_events(limit=1))
-            while not any(request.path.endswith("events") for request in collector.requests):
-                await asyncio.sleep(0.001)
+            await asyncio.to_thread(asked.wait, 30)
             answering.set()
             assert await client.flush()
             assert client.stats().accepted == 30
             return list(made), await held
 
-    answering = threading.Event()
+    asked, answering = threading.Event(), threading.Event()
 
     def answer(request: Request) -> Answer:
+        asked.set()
         answering.wait(30)
         return accept(request) if request.events else told(200, {"events": []})
 

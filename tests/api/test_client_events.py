@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from api_process import ApiProcess
-from door import Door, cloned, shipped_catalogue
+from door import Door, shipped_catalogue
 
 from analytics_assets.api.tokens import NewKey, create_key, signing_secret
 from analytics_assets.client import (
@@ -24,15 +24,14 @@ from analytics_assets.client import (
     AsyncAnalytics,
     Problem,
     RecordSearches,
+    generate,
     record_searches,
 )
-from analytics_assets.client import generate
 from analytics_assets.client.events import EventMethods
 from analytics_assets.events.catalogue import Field
 from analytics_assets.settings import Settings
 from analytics_assets.sources.config import Sources
 from analytics_assets.sources.load import load_raw
-from analytics_assets.store.database import Database
 from analytics_assets.windows import Window
 
 SOON: dict[str, Any] = {"flush_interval": 0.01, "backoff_base": 0.01, "backoff_cap": 0.2}
@@ -64,9 +63,7 @@ def value_of(field: Field) -> Any:
 
 
 def payloads(door: Door, ids: list[str]) -> list[dict[str, Any]]:
-    found = door.rows(
-        "select payload from inbox.entries where payload->>'event_id' = any(%s)", ids
-    )
+    found = door.rows("select payload from inbox.entries where payload->>'event_id' = any(%s)", ids)
     return sorted(found, key=lambda payload: ids.index(payload["event_id"]))
 
 
@@ -207,7 +204,7 @@ def test_the_middleware_records_answered_searches_and_leaves_the_app_alone(door:
 def test_a_module_of_your_own_catalogue_has_its_types(tmp_path: Any) -> None:
     (tmp_path / "own.yaml").write_text(
         "category: ship\nretention: 1 year\ndescription: Ships.\nevents:\n"
-        "  ship.docked:\n    description: 'A \"\"\" ship \\ docked.'\n    fields:\n"
+        '  ship.docked:\n    description: \'A """ ship \\ docked.\'\n    fields:\n'
         "      class: {type: string, required: true}\n"
         "      user_id: {type: string}\n"
         "      crew: {type: array, items: object}\n"
@@ -226,23 +223,16 @@ def test_a_module_of_your_own_catalogue_has_its_types(tmp_path: Any) -> None:
     assert told == [("ship.docked", {"class": "A", "user_id": "u9"}, {"session_id": "s1"})]
 
 
-@pytest.fixture
-def killable(door_settings: Settings, postgres_server: Database) -> Any:
-    with cloned(postgres_server, "test_client_kills") as database:
-        with ApiProcess(door_settings, database) as process:
-            yield process, database
-
-
 def test_nothing_acknowledged_is_lost_or_doubled_over_kills_of_the_server(
-    killable: tuple[ApiProcess, Database], tmp_path: Path, door_settings: Settings
+    killable: ApiProcess, tmp_path: Path, door_settings: Settings
 ) -> None:
-    process, database = killable
+    process, database = killable, killable.database
     key = NewKey(name="kills", scopes=("collect:events",), requests_per_minute=1_000_000)
     with database.connect("analytics_pipeline", autocommit=True) as connection:
         token = create_key(connection, signing_secret(database.secrets_dir), key)[1]
     killed = subprocess.run(
         [sys.executable, "-c", KILLED_WHILE_IT_SENDS, process.url, token, tmp_path],
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     ids: list[str | None] = [*killed.stdout.split()]
@@ -251,7 +241,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_over_kills_of_the_server(
     with Analytics(process.url, token, **options) as client:
         for _ in range(8):
             ids += [client.track_project_viewed(project_id="p1") for _ in range(100)]
-            waits_for(lambda: client.stats().accepted >= len(ids) - 400)
+            waits_for(lambda known=len(ids): client.stats().accepted >= known - 400)
             process.end()
             ids += [client.track_project_viewed(project_id="p1") for _ in range(50)]
             process.start()
@@ -264,8 +254,9 @@ def test_nothing_acknowledged_is_lost_or_doubled_over_kills_of_the_server(
     load_raw(database, door_settings, window, Sources(), shipped_catalogue())
     with database.connect("analytics_pipeline") as connection:
         rows = connection.execute("select event_id::text from raw.platform_events").fetchall()
-    assert sorted(row[0] for row in rows) == sorted(filter(None, ids))
-    assert len(rows) == 1_500
+    loaded = [row[0] for row in rows if row[0] in set(ids)]
+    assert sorted(loaded) == sorted(filter(None, ids))
+    assert len(loaded) == 1_500
 
 
 def waits_for(holds: Callable[[], bool]) -> None:

@@ -37,7 +37,7 @@ def dying(folder: Path, number: int) -> list[str]:
     """The ids of events that a killed process had saved."""
     done = subprocess.run(
         [sys.executable, "-c", DIES, NOBODY, folder, str(number), "dies"],
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == -signal.SIGKILL, done.stderr
     return done.stdout.split()
@@ -51,11 +51,10 @@ def test_a_restart_sends_what_a_killed_process_had_saved(tmp_path: Path) -> None
     ids = dying(tmp_path, 30)
     assert len(ids) == 30
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
-    with Collector() as collector:
-        with Analytics(collector.url, KEY, spool=tmp_path, **SOON) as client:
-            ids.append(str(client.track_share()))
-            assert client.flush()
-            assert (client.stats().recovered, client.stats().taken) == (30, 1)
+    with Collector() as collector, Analytics(collector.url, KEY, spool=tmp_path, **SOON) as client:
+        ids.append(str(client.track_share()))
+        assert client.flush()
+        assert (client.stats().recovered, client.stats().taken) == (30, 1)
     assert Counter(collector.ids) == Counter(ids)
     assert files(tmp_path) == []
 
@@ -110,11 +109,13 @@ def test_processes_share_a_folder_and_one_that_lives_takes_over_from_one_that_di
 
 def test_what_does_not_fit_into_memory_waits_on_disk(tmp_path: Path) -> None:
     options = {**SOON, "batch_events": 10, "max_queue": 10}
-    with Collector(*[told(503, {})] * 3) as collector:
-        with Analytics(collector.url, KEY, spool=tmp_path, **options) as client:
-            ids = [client.track_share(media_id=str(n)) for n in range(95)]
-            assert client.flush()
-            told_of = client.stats()
+    with (
+        Collector(*[told(503, {})] * 3) as collector,
+        Analytics(collector.url, KEY, spool=tmp_path, **options) as client,
+    ):
+        ids = [client.track_share(media_id=str(n)) for n in range(95)]
+        assert client.flush()
+        told_of = client.stats()
     assert all(ids)
     accepted = [event_id for request in collector.requests[3:] for event_id in request.ids]
     assert Counter(accepted) == Counter(ids)
@@ -149,9 +150,7 @@ def test_a_revoked_key_leaves_the_events_on_disk_for_the_next_one(tmp_path: Path
 
     problems: list[Problem] = []
     with Collector(otherwise=refused) as collector:
-        client = Analytics(
-            collector.url, KEY, spool=tmp_path, **SOON, on_problem=problems.append
-        )
+        client = Analytics(collector.url, KEY, spool=tmp_path, **SOON, on_problem=problems.append)
         ids = [client.track_share() for _ in range(3)]
         assert not client.flush(0.3)
         assert not client.close(0.1)
