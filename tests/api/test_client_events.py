@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -241,7 +240,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_over_kills_of_the_server(
     with Analytics(process.url, token, **options) as client:
         for _ in range(8):
             ids += [client.track_project_viewed(project_id="p1") for _ in range(100)]
-            waits_for(lambda known=len(ids): client.stats().accepted >= known - 400)
+            accepted_of(client, len(ids) - 400)
             process.end()
             ids += [client.track_project_viewed(project_id="p1") for _ in range(50)]
             process.start()
@@ -259,8 +258,8 @@ def test_nothing_acknowledged_is_lost_or_doubled_over_kills_of_the_server(
     assert len(loaded) == 1_500
 
 
-def waits_for(holds: Callable[[], bool]) -> None:
+def accepted_of(client: Analytics, number: int) -> None:
     deadline = time.monotonic() + 60
-    while not holds():
+    while client.stats().accepted < number:
         assert time.monotonic() < deadline
         time.sleep(0.002)

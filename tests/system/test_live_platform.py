@@ -17,6 +17,7 @@ import pytest
 from conftest import drop
 from deployment import Deployment, copy_secrets, wait_until
 
+from analytics_assets.client import Analytics
 from analytics_assets.store.database import Database
 
 FIRST, LAST = date(2025, 6, 9), date(2026, 6, 8)
@@ -133,12 +134,20 @@ def test_a_taken_port_is_named_with_what_to_do_and_nothing_is_touched(
     assert deployment.processes() == {}
 
 
-def test_stopping_it_while_it_starts_leaves_no_process(deployment: Deployment) -> None:
-    process = deployment.start("up")
-    wait_until(
-        "the code server's process",
-        lambda: any("code-server" in line for line in deployment.processes().values()),
-    )
+def test_a_taken_port_of_the_http_api_is_named_and_the_rest_starts(deployment: Deployment) -> None:
+    """And stopping it while it starts leaves no process."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", deployment.api_port))
+        holder.listen()
+        process = deployment.start("up")
+        wait_until(
+            "the code server's process",
+            lambda: any("code-server" in line for line in deployment.processes().values()),
+        )
+    said = " ".join(deployment.said().split())
+    assert f"port {deployment.api_port} on 127.0.0.1 cannot be used" in said
+    assert "the HTTP API is not started" in said
+    assert "set ANALYTICS_API_PORT to another port" in said
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0, deployment.said()
     assert deployment.processes() == {}
@@ -238,6 +247,32 @@ def test_a_late_row_dirties_its_day_and_the_daemon_rebuilds_and_closes_it(
     assert platform.query("select count(*) from ops.dirty_days where closed_at is null") == [(0,)]
 
 
+def test_an_event_sent_over_http_is_in_raw_and_the_marts_after_one_run_of_the_sensor(
+    platform: Deployment,
+) -> None:
+    counted = (
+        "select coalesce(sum(total_events), 0) from marts.event_aggregations"
+        " where aggregation_type = 'daily' and event_type = 'server_installed'"
+    )
+    [(before,)] = platform.query(counted)
+    known = {run["runId"] for run in runs_with(platform, "analytics/dirty")}
+    made = platform.command("keys", "create", "--scope", "collect:events", "--name", "shop")
+    assert made.returncode == 0, made.stderr
+    with Analytics(f"http://127.0.0.1:{platform.api_port}", made.stdout.strip()) as client:
+        event_id = client.track_server_installed(server_id="s-http", user_id="u_http")
+        assert client.flush()
+        assert client.stats().accepted == 1
+
+    wait_until("the mart", lambda: platform.query(counted) == [(before + 1,)], every=0.5)
+    found = platform.query(
+        "select event_id::text, user_id, source from raw.platform_events"
+        " where event_data->>'server_id' = 's-http'"
+    )
+    assert found == [(event_id, "u_http", "shop")]
+    [run] = [run for run in runs_with(platform, "analytics/dirty") if run["runId"] not in known]
+    assert tags_of(run)["dagster/sensor_name"] == "dirty_days"
+
+
 def test_how_long_the_backfill_took_was_kept(platform: Deployment) -> None:
     def kept() -> list[Any]:
         return platform.query(
@@ -257,7 +292,7 @@ def test_ctrl_c_stops_everything_cleanly_and_leaves_no_process(platform: Deploym
     assert process.wait(30) == 0, platform.said()
     assert "Traceback" not in platform.said()
     assert platform.processes() == {}
-    for port in (platform.ui_port, platform.code_port):
+    for port in (platform.ui_port, platform.code_port, platform.api_port):
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port)) != 0
     assert platform.query("select count(*) > 0 from raw.platform_events") == [(True,)]
