@@ -23,6 +23,10 @@ from analytics_assets.store.database import Database
 FIRST, LAST = date(2025, 6, 9), date(2026, 6, 8)
 DAYS = [(FIRST + timedelta(days=n)).isoformat() for n in range(365)]
 LATE_DAY = "2026-05-13"
+INSTALLS = """
+select coalesce(sum(total_events), 0) from marts.event_aggregations
+where aggregation_type = 'daily' and event_type = 'server_installed'
+"""
 
 
 NODES = """
@@ -112,6 +116,20 @@ def runs_with(platform: Deployment, tag: str, value: str | None = None) -> list[
 
 def tags_of(run: dict[str, Any]) -> dict[str, str]:
     return {each["key"]: each["value"] for each in run["tags"]}
+
+
+@pytest.fixture(scope="module")
+def sent_over_http(platform: Deployment) -> tuple[str, int, set[str]]:
+    """The id of an event the API has accepted, and what was there before: installs, runs."""
+    [(before,)] = platform.query(INSTALLS)
+    known = {run["runId"] for run in runs_with(platform, "analytics/dirty")}
+    made = platform.command("keys", "create", "--scope", "collect:events", "--name", "shop")
+    assert made.returncode == 0, made.stderr
+    with Analytics(f"http://127.0.0.1:{platform.api_port}", made.stdout.strip()) as client:
+        event_id = client.track_server_installed(server_id="s-http", user_id="u_http")
+        assert client.flush()
+        assert client.stats().accepted == 1
+    return str(event_id), before, known
 
 
 # --- before it runs -------------------------------------------------------------------------------
@@ -206,7 +224,7 @@ def test_a_backfill_of_365_days_is_exactly_one_run_and_fills_every_partition(
 
 
 def test_a_late_row_dirties_its_day_and_the_daemon_rebuilds_and_closes_it(
-    platform: Deployment,
+    platform: Deployment, request: pytest.FixtureRequest
 ) -> None:
     counted = (
         "select coalesce(sum(total_events), 0) from marts.event_aggregations"
@@ -230,6 +248,8 @@ def test_a_late_row_dirties_its_day_and_the_daemon_rebuilds_and_closes_it(
     [loading] = launch(platform, raw, [DAYS[-1]])
     marked = platform.query("select day::text from ops.dirty_days where reason = 'late_data'")
     assert (LATE_DAY,) in marked
+    # For the next test: one tick of the sensor sees to both.
+    request.getfixturevalue("sent_over_http")
 
     def closed() -> list[Any]:
         return platform.query(
@@ -248,29 +268,22 @@ def test_a_late_row_dirties_its_day_and_the_daemon_rebuilds_and_closes_it(
 
 
 def test_an_event_sent_over_http_is_in_raw_and_the_marts_after_one_run_of_the_sensor(
-    platform: Deployment,
+    platform: Deployment, sent_over_http: tuple[str, int, set[str]]
 ) -> None:
-    counted = (
-        "select coalesce(sum(total_events), 0) from marts.event_aggregations"
-        " where aggregation_type = 'daily' and event_type = 'server_installed'"
-    )
-    [(before,)] = platform.query(counted)
-    known = {run["runId"] for run in runs_with(platform, "analytics/dirty")}
-    made = platform.command("keys", "create", "--scope", "collect:events", "--name", "shop")
-    assert made.returncode == 0, made.stderr
-    with Analytics(f"http://127.0.0.1:{platform.api_port}", made.stdout.strip()) as client:
-        event_id = client.track_server_installed(server_id="s-http", user_id="u_http")
-        assert client.flush()
-        assert client.stats().accepted == 1
-
-    wait_until("the mart", lambda: platform.query(counted) == [(before + 1,)], every=0.5)
+    event_id, before, known = sent_over_http
+    wait_until("the mart", lambda: platform.query(INSTALLS) == [(before + 1,)], every=0.5)
     found = platform.query(
-        "select event_id::text, user_id, source from raw.platform_events"
+        "select event_id::text, user_id, source, day from raw.platform_events"
         " where event_data->>'server_id' = 's-http'"
     )
-    assert found == [(event_id, "u_http", "shop")]
-    [run] = [run for run in runs_with(platform, "analytics/dirty") if run["runId"] not in known]
-    assert tags_of(run)["dagster/sensor_name"] == "dirty_days"
+    assert [row[:3] for row in found] == [(event_id, "u_http", "shop")]
+    day = found[0][3].isoformat()
+    ranges = [
+        (tags["dagster/asset_partition_range_start"], tags["dagster/asset_partition_range_end"])
+        for run in runs_with(platform, "analytics/dirty")
+        if run["runId"] not in known and (tags := tags_of(run))
+    ]
+    assert len([first for first, last in ranges if first <= day <= last]) == 1
 
 
 def test_how_long_the_backfill_took_was_kept(platform: Deployment) -> None:
