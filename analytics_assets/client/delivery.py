@@ -137,7 +137,7 @@ class Delivery:
         times, last = self._told.get((status, code), (0, _NEVER))
         now = time.monotonic()
         if now - last >= _TELL_AGAIN_SECONDS:
-            LOGGER.warning("events were %s (%s): %d more", status, code, times + 1)
+            LOGGER.warning("%d events were %s (%s)", times + 1, status, code)
             times, last = -1, now
         self._told[status, code] = (times + 1, last)
         if self._options.on_problem is not None:

@@ -3,7 +3,8 @@
 Belongs here: turning event types into Python. Invariant: ``events.py`` says what the shipped
 catalogue says (tested). ``python -m analytics_assets.client.generate`` writes it anew; with
 ``--catalogue FOLDER --output FILE`` it writes a module with the types of your own catalogue as
-well, whose ``EventMethods`` a class of yours adds to a client. Needs the ``platform`` extra.
+well, whose ``EventMethods`` a class of yours has as a base, after a client. Needs the ``platform``
+extra.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from api_process import ApiProcess
 from door import Door, shipped_catalogue
+from servers.collector import Collector
 
 from analytics_assets.api.tokens import NewKey, create_key, signing_secret
 from analytics_assets.client import (
@@ -212,14 +213,18 @@ def test_a_module_of_your_own_catalogue_has_its_types(tmp_path: Any) -> None:
     generate.main(["--catalogue", str(tmp_path), "--output", str(target)])
     made: dict[str, Any] = {}
     exec(compile(target.read_text(), target, "exec"), made)  # noqa: S102 (what was just written)
-    told: list[Any] = []
 
-    class Client(made["EventMethods"]):  # type: ignore[misc]
-        def track(self, event_type: str, event_data: Any = None, **keywords: Any) -> None:
-            told.append((event_type, event_data, keywords))
+    class Client(Analytics, made["EventMethods"]):  # type: ignore[misc]
+        """As docs/application-developer.md has it."""
 
-    Client().track_ship_docked(class_="A", user_id_="u9", session_id="s1")
-    assert told == [("ship.docked", {"class": "A", "user_id": "u9"}, {"session_id": "s1"})]
+    with Collector() as collector, Client(collector.url, "k", **SOON) as client:
+        assert client.track_ship_docked(class_="A", user_id_="u9", session_id="s1")
+        assert client.track_share()
+        assert client.flush()
+    sent = [event for request in collector.requests for event in request.events]
+    assert [event["event_type"] for event in sent] == ["ship.docked", "share"]
+    assert sent[0]["event_data"] == {"class": "A", "user_id": "u9"}
+    assert sent[0]["session_id"] == "s1"
 
 
 def test_nothing_acknowledged_is_lost_or_doubled_over_kills_of_the_server(
