@@ -33,10 +33,10 @@ sys.stdin.read()
 """
 
 
-def dying(folder: Path, number: int) -> list[str]:
+def dying(folder: Path, number: int, url: str = NOBODY, program: str = DIES) -> list[str]:
     """The ids of events that a killed process had saved."""
     done = subprocess.run(
-        [sys.executable, "-c", DIES, NOBODY, folder, str(number), "dies"],
+        [sys.executable, "-c", program, url, folder, str(number), "dies"],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -60,12 +60,15 @@ def test_a_restart_sends_what_a_killed_process_had_saved(tmp_path: Path) -> None
 
 
 def test_what_was_acknowledged_is_not_sent_again_after_a_crash(tmp_path: Path) -> None:
-    ids = dying(tmp_path, 10)
-    [segment] = tmp_path.glob("*.events")
-    segment.with_suffix(".done").write_text("".join(f"{each}\n" for each in ids[:4]))
-    with Collector() as collector, Analytics(collector.url, KEY, spool=tmp_path, **SOON) as client:
+    program = DIES.replace("flush_interval=3600", "flush_interval=0.5, batch_events=4").replace(
+        "if sys.argv[4]", "while client.stats().accepted < 4: pass\nif sys.argv[4]"
+    )
+    with Collector(accept, otherwise=lambda _: told(503, {})) as first:
+        ids = dying(tmp_path, 10, url=first.url, program=program)
+        assert first.requests[0].ids == ids[:4]
+    with Collector() as second, Analytics(second.url, KEY, spool=tmp_path, **SOON) as client:
         assert client.flush()
-    assert collector.ids == ids[4:]
+    assert second.ids == ids[4:]
 
 
 def test_a_line_that_a_crash_cut_off_harms_no_other(tmp_path: Path) -> None:
