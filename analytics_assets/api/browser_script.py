@@ -36,9 +36,9 @@ def script() -> Script:
     return Script(plain, gzip.compress(plain, 9, mtime=0), f'W/"{tag}"')
 
 
-@router.api_route(
+@router.head("/analytics.js", include_in_schema=False)
+@router.get(
     "/analytics.js",
-    methods=["GET", "HEAD"],
     response_class=Response,
     responses={
         200: {"description": "The script.", "content": {"text/javascript": {}}},

@@ -118,6 +118,7 @@
   early.forEach(window.analytics.push);
   addEventListener("pagehide", function () {
     track("session.ended", { duration_seconds: (Date.now() - began) / 1000 });
+    // Not every browser hides a page that it leaves.
     send(true);
   });
   addEventListener("pageshow", function (shown) {

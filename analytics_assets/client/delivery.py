@@ -59,6 +59,7 @@ class Delivery:
         self._looked_around = _NEVER
         self._hurry = False
         self._give_up_at: float | None = None
+        self._is_closed = False
         self._thread: threading.Thread | None = None
         self._failing = False
         self._stats = Stats()
@@ -110,9 +111,10 @@ class Delivery:
             thread.join(timeout)
         with self._changed:
             left = self._waiting()
+            told, self._is_closed = self._is_closed, True
             if self._spool is not None:
                 self._spool.close()
-        if left:
+        if left and not told:
             LOGGER.warning(
                 "%d events were not sent; %s",
                 left,

@@ -68,7 +68,10 @@ class Transport:
     def __init__(
         self, url: str, key: str, *, timeout: float, allow_plain_http: bool = False
     ) -> None:
-        """Raises ValueError for an address that cannot be used."""
+        """Raises ValueError for an address or a key that cannot be used."""
+        key = key.strip()
+        if not key or not key.isascii() or not key.isprintable():
+            raise ValueError("the key must be like aa_live_...")
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("the API's address must be like https://analytics.example.org")

@@ -235,6 +235,8 @@ def test_the_key_is_not_sent_in_the_clear_unless_that_is_asked_for() -> None:
         Analytics("http://analytics.example.org", KEY)
     with pytest.raises(ValueError, match="must be like"):
         Analytics("analytics.example.org", KEY)
+    with pytest.raises(ValueError, match="key must be like"):
+        Analytics("https://analytics.example.org", "two\nlines")
     Analytics("http://analytics.example.org", KEY, allow_plain_http=True).close()
     Analytics("https://analytics.example.org", KEY).close()
 
