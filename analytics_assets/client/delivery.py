@@ -285,7 +285,7 @@ class Delivery:
             self._failed(str(error))
             return batch, None
         if answer.ok:
-            results = _results(answer, len(batch))
+            results = answer.results(len(batch))
             if results is not None:
                 return self._read(batch, results), answer.retry_after
             # Not the collector: a proxy or a captive portal says yes to everything.
@@ -374,14 +374,6 @@ class Delivery:
                     return False
                 self._changed.wait(left)
         return True
-
-
-def _results(answer: Answer, expected: int) -> list[dict[str, Any]] | None:
-    told = answer.json()
-    results = told.get("results") if isinstance(told, dict) else None
-    if not isinstance(results, list) or len(results) != expected:
-        return None
-    return results if all(isinstance(each, dict) for each in results) else None
 
 
 def _watch(delivery: Delivery) -> None:

@@ -54,6 +54,14 @@ class Answer:
         except ValueError:
             return None
 
+    def results(self, expected: int) -> list[dict[str, Any]] | None:
+        """A result for each of the events that were sent; None where there is not."""
+        told = self.json()
+        results = told.get("results") if isinstance(told, dict) else None
+        if not isinstance(results, list) or len(results) != expected:
+            return None
+        return results if all(isinstance(each, dict) for each in results) else None
+
     def error(self) -> AnalyticsError:
         """The problem document as an error."""
         told = self.json()
