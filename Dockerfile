@@ -1,4 +1,4 @@
-# One image for every process of the platform: migrate, code server, webserver, daemon.
+# One image for every process of the platform: migrate, code server, webserver, API, daemon.
 # What each container runs stands in compose.yaml.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 

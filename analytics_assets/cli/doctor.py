@@ -11,7 +11,7 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -78,6 +78,13 @@ def _ports(settings: Settings) -> Finding:
     ]
     if taken:
         return Finding("ports", "wrong", "; ".join(taken))
+    if _answers(settings.api_host, settings.api_port) and not _is_api(settings):
+        return Finding(
+            "ports",
+            "note",
+            f"port {settings.api_port} is in use by another program: `up` will not start the HTTP "
+            f"API; stop it, or set {PREFIX}API_PORT to another port",
+        )
     return Finding("ports", "ok", f"{settings.ui_port} and {settings.code_server_port} are free")
 
 
@@ -88,15 +95,22 @@ def _answers(host: str, port: int) -> bool:
 
 
 def _is_dagster(settings: Settings) -> bool:
+    return "dagster_webserver_version" in _told(settings.ui_host, settings.ui_port, "/server_info")
+
+
+def _is_api(settings: Settings) -> bool:
+    return _told(settings.api_host, settings.api_port, "/healthz") == {"status": "ok"}
+
+
+def _told(host: str, port: int, path: str) -> dict[str, Any]:
+    """What is answered there; empty where that is no JSON object."""
     import httpx
 
     try:
-        told = httpx.get(
-            f"http://{settings.ui_host}:{settings.ui_port}/server_info", timeout=2
-        ).json()
+        told = httpx.get(f"http://{host}:{port}{path}", timeout=2).json()
     except (httpx.HTTPError, ValueError):
-        return False
-    return isinstance(told, dict) and "dagster_webserver_version" in told
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _database(settings: Settings) -> Finding:

@@ -1,7 +1,8 @@
-"""``up`` and ``exec``: Dagster's processes with the platform's environment.
+"""``up`` and ``exec``: the platform's processes with its environment.
 
 Belongs here: starting, watching and stopping them. Invariant: a taken port is named before
-anything starts, and stopping leaves the database as it was.
+anything starts, and stopping leaves the database as it was. Without its port the HTTP API is left
+out, and the rest serves: another platform on the machine may be the one that collects.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from analytics_assets.instance import (
 from analytics_assets.settings import PREFIX, Settings, child_environment, exported
 
 CODE_SERVER = "code server"
+API = "HTTP API"
 START_SECONDS = 120
 STOP_SECONDS = 15
 
@@ -58,20 +60,26 @@ def execute(
 
 
 def up() -> None:
-    """Serve the Dagster UI, with daemon and code server, until Ctrl-C."""
+    """Serve the Dagster UI, with daemon and code server, and the HTTP API, until Ctrl-C."""
     settings = settings_or_exit()
     _refuse_taken_ports(settings)
+    with_api = _can_serve_api(settings)
     environment = prepare(settings)
     children: dict[str, subprocess.Popen[bytes]] = {}
     _on_ending(_interrupt)
     try:
         _bring_records_up_to_date(environment)
         commands = _commands(settings)
+        if not with_api:
+            del commands[API]
         for name, command in commands.items():
             children[name] = _start(command, child_environment(environment))
             if name == CODE_SERVER:
                 # The others would show an error until they ask again, were they first.
                 _wait_for_port(settings.code_server_host, settings.code_server_port, children[name])
+        if with_api:
+            _wait_for_port(settings.api_host, settings.api_port, children[API])
+            console.print(f"HTTP API: http://{settings.api_host}:{settings.api_port}")
         console.print(
             f"Dagster UI: http://{settings.ui_host}:{settings.ui_port}  (Ctrl-C stops everything)"
         )
@@ -128,6 +136,7 @@ def _commands(settings: Settings) -> dict[str, list[str]]:
             *workspace,
         ],
         "daemon": [dagster_command("dagster-daemon"), "run", *workspace],
+        API: [dagster_command("analytics-assets"), "api"],
     }
 
 
@@ -136,17 +145,37 @@ def _refuse_taken_ports(settings: Settings) -> None:
         ("UI_PORT", settings.ui_host, settings.ui_port),
         ("CODE_SERVER_PORT", settings.code_server_host, settings.code_server_port),
     ):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError as error:
-                errors.print(
-                    f"error: port {port} on {host} cannot be used ({error.strerror}); stop what "
-                    f"uses it, or set {PREFIX}{name} to another port",
-                    style="bold red",
-                )
-                raise typer.Exit(1) from None
+        refusal = _refusal(host, port)
+        if refusal is not None:
+            errors.print(
+                f"error: port {port} on {host} cannot be used ({refusal}); stop what "
+                f"uses it, or set {PREFIX}{name} to another port",
+                style="bold red",
+            )
+            raise typer.Exit(1)
+
+
+def _can_serve_api(settings: Settings) -> bool:
+    refusal = _refusal(settings.api_host, settings.api_port)
+    if refusal is not None:
+        errors.print(
+            f"port {settings.api_port} on {settings.api_host} cannot be used ({refusal}): the HTTP "
+            f"API is not started; stop what uses it, or set {PREFIX}API_PORT to another port, and "
+            "start again",
+            style="yellow",
+        )
+    return refusal is None
+
+
+def _refusal(host: str, port: int) -> str | None:
+    """Why nothing can listen there; None where something can."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.strerror or "refused"
+    return None
 
 
 def _start(command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:

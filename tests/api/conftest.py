@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 
 import pytest
+from api_process import ApiProcess
 from door import Door, cloned, serving
 
 from analytics_assets.settings import Settings, load_settings
@@ -43,3 +44,16 @@ def own_door(door_settings: Settings, database: Database) -> Iterator[Door]:
     """An API over a database of the test's own."""
     with serving(door_settings, database) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def killable(door_settings: Settings, postgres_server: Database) -> Iterator[ApiProcess]:
+    """An API in a process of its own, with a database of its own, to be ended and started again.
+
+    A test leaves it running.
+    """
+    with (
+        cloned(postgres_server, "test_api_killed") as database,
+        ApiProcess(door_settings, database) as process,
+    ):
+        yield process

@@ -55,7 +55,7 @@ class Deployment:
     ) -> None:
         self.home = home
         self.external = database
-        self.ui_port, self.code_port = free_ports(2)
+        self.ui_port, self.code_port, self.api_port = free_ports(3)
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("ANALYTICS_")},
             "ANALYTICS_HOME": str(home),
@@ -64,6 +64,7 @@ class Deployment:
             "ANALYTICS_SOURCES_FILE": str(sources),
             "ANALYTICS_UI_PORT": str(self.ui_port),
             "ANALYTICS_CODE_SERVER_PORT": str(self.code_port),
+            "ANALYTICS_API_PORT": str(self.api_port),
         }
         if database is not None:
             self.environment["ANALYTICS_DATABASE_URL"] = (

@@ -26,12 +26,13 @@ runner = CliRunner()
 @pytest.fixture
 def environment(home: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """This test's database and home as the environment names them; returns the home."""
-    ui, code = free_ports(2)
+    ui, code, api = free_ports(3)
     for name, value in {
         "HOME": home,
         "DATABASE_URL": database_url,
         "UI_PORT": ui,
         "CODE_SERVER_PORT": code,
+        "API_PORT": api,
         "START_DAY": "2026-04-27",
         "AS_OF": "2026-06-08",
     }.items():
@@ -69,6 +70,17 @@ def test_a_port_taken_by_another_program_is_named(environment: Path, name: str) 
     assert state == "wrong"
     assert f"port {holder_port(name)} is in use by another program" in detail
     assert f"set {PREFIX}{name}" in detail
+
+
+def test_a_taken_port_of_the_api_is_only_noted_for_the_rest_starts_without_it(
+    environment: Path,
+) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", int(holder_port("API_PORT"))))
+        holder.listen()
+        code, findings = doctor()
+    assert (code, findings["ports"][0]) == (0, "note")
+    assert f"set {PREFIX}API_PORT to another port" in findings["ports"][1]
 
 
 def holder_port(name: str) -> str:

@@ -24,7 +24,7 @@ from analytics_assets.instance import dagster_environment, prepare_dagster_home
 from analytics_assets.settings import PROJECT_ROOT, load_settings
 from analytics_assets.store.database import Database
 
-PLATFORM_SERVICES = {"migrate", "code-server", "webserver", "daemon"}
+PLATFORM_SERVICES = {"migrate", "code-server", "webserver", "api", "daemon"}
 PASSWORD_VARIABLE = "ANALYTICS_POSTGRES_PASSWORD"
 
 
@@ -171,9 +171,10 @@ def test_every_process_waits_for_what_it_needs(compose: dict[str, Any]) -> None:
         "migrate": {"postgres": "service_healthy"},
         "code-server": {"migrate": "service_completed_successfully"},
         "webserver": {"code-server": "service_healthy"},
+        "api": {"migrate": "service_completed_successfully"},
         "daemon": {"code-server": "service_healthy"},
     }
-    for name in ("postgres", "code-server", "webserver"):
+    for name in ("postgres", "code-server", "webserver", "api"):
         assert compose["services"][name]["healthcheck"]["test"][0] == "CMD"
 
 
@@ -198,7 +199,7 @@ def test_one_image_without_privileges_runs_every_process(compose: dict[str, Any]
         assert "home:/var/lib/analytics" in service["volumes"]
 
 
-def test_the_ui_which_has_no_login_is_reachable_from_the_machine_itself_only(
+def test_ports_without_login_or_encryption_are_reachable_from_the_machine_itself_only(
     compose: dict[str, Any],
 ) -> None:
     ports = [port for s in compose["services"].values() for port in s.get("ports", [])]

@@ -18,11 +18,16 @@ from conftest import drop
 from deployment import Deployment, copy_secrets, wait_until
 from playwright.sync_api import Browser
 
+from analytics_assets.client import Analytics
 from analytics_assets.store.database import Database
 
 FIRST, LAST = date(2025, 6, 9), date(2026, 6, 8)
 DAYS = [(FIRST + timedelta(days=n)).isoformat() for n in range(365)]
 LATE_DAY = "2026-05-13"
+INSTALLS = """
+select coalesce(sum(total_events), 0) from marts.event_aggregations
+where aggregation_type = 'daily' and event_type = 'server_installed'
+"""
 
 
 NODES = """
@@ -114,6 +119,20 @@ def tags_of(run: dict[str, Any]) -> dict[str, str]:
     return {each["key"]: each["value"] for each in run["tags"]}
 
 
+@pytest.fixture(scope="module")
+def sent_over_http(platform: Deployment) -> tuple[str, int, set[str]]:
+    """The id of an event the API has accepted, and what was there before: installs, runs."""
+    [(before,)] = platform.query(INSTALLS)
+    known = {run["runId"] for run in runs_with(platform, "analytics/dirty")}
+    made = platform.command("keys", "create", "--scope", "collect:events", "--name", "shop")
+    assert made.returncode == 0, made.stderr
+    with Analytics(f"http://127.0.0.1:{platform.api_port}", made.stdout.strip()) as client:
+        event_id = client.track_server_installed(server_id="s-http", user_id="u_http")
+        assert client.flush()
+        assert client.stats().accepted == 1
+    return str(event_id), before, known
+
+
 # --- before it runs -------------------------------------------------------------------------------
 
 
@@ -134,12 +153,20 @@ def test_a_taken_port_is_named_with_what_to_do_and_nothing_is_touched(
     assert deployment.processes() == {}
 
 
-def test_stopping_it_while_it_starts_leaves_no_process(deployment: Deployment) -> None:
-    process = deployment.start("up")
-    wait_until(
-        "the code server's process",
-        lambda: any("code-server" in line for line in deployment.processes().values()),
-    )
+def test_a_taken_port_of_the_http_api_is_named_and_the_rest_starts(deployment: Deployment) -> None:
+    """And stopping it while it starts leaves no process."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", deployment.api_port))
+        holder.listen()
+        process = deployment.start("up")
+        wait_until(
+            "the code server's process",
+            lambda: any("code-server" in line for line in deployment.processes().values()),
+        )
+    said = " ".join(deployment.said().split())
+    assert f"port {deployment.api_port} on 127.0.0.1 cannot be used" in said
+    assert "the HTTP API is not started" in said
+    assert "set ANALYTICS_API_PORT to another port" in said
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0, deployment.said()
     assert deployment.processes() == {}
@@ -198,7 +225,7 @@ def test_a_backfill_of_365_days_is_exactly_one_run_and_fills_every_partition(
 
 
 def test_a_late_row_dirties_its_day_and_the_daemon_rebuilds_and_closes_it(
-    platform: Deployment,
+    platform: Deployment, request: pytest.FixtureRequest
 ) -> None:
     counted = (
         "select coalesce(sum(total_events), 0) from marts.event_aggregations"
@@ -222,6 +249,8 @@ def test_a_late_row_dirties_its_day_and_the_daemon_rebuilds_and_closes_it(
     [loading] = launch(platform, raw, [DAYS[-1]])
     marked = platform.query("select day::text from ops.dirty_days where reason = 'late_data'")
     assert (LATE_DAY,) in marked
+    # For the next test: one tick of the sensor sees to both.
+    request.getfixturevalue("sent_over_http")
 
     def closed() -> list[Any]:
         return platform.query(
@@ -256,6 +285,25 @@ def test_the_browser_shows_the_whole_graph_with_its_groups(
     context.close()
 
 
+def test_an_event_sent_over_http_is_in_raw_and_the_marts_after_one_run_of_the_sensor(
+    platform: Deployment, sent_over_http: tuple[str, int, set[str]]
+) -> None:
+    event_id, before, known = sent_over_http
+    wait_until("the mart", lambda: platform.query(INSTALLS) == [(before + 1,)], every=0.5)
+    found = platform.query(
+        "select event_id::text, user_id, source, day from raw.platform_events"
+        " where event_data->>'server_id' = 's-http'"
+    )
+    assert [row[:3] for row in found] == [(event_id, "u_http", "shop")]
+    day = found[0][3].isoformat()
+    ranges = [
+        (tags["dagster/asset_partition_range_start"], tags["dagster/asset_partition_range_end"])
+        for run in runs_with(platform, "analytics/dirty")
+        if run["runId"] not in known and (tags := tags_of(run))
+    ]
+    assert len([first for first, last in ranges if first <= day <= last]) == 1
+
+
 def test_how_long_the_backfill_took_was_kept(platform: Deployment) -> None:
     def kept() -> list[Any]:
         return platform.query(
@@ -275,7 +323,7 @@ def test_ctrl_c_stops_everything_cleanly_and_leaves_no_process(platform: Deploym
     assert process.wait(30) == 0, platform.said()
     assert "Traceback" not in platform.said()
     assert platform.processes() == {}
-    for port in (platform.ui_port, platform.code_port):
+    for port in (platform.ui_port, platform.code_port, platform.api_port):
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port)) != 0
     assert platform.query("select count(*) > 0 from raw.platform_events") == [(True,)]
