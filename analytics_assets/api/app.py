@@ -16,7 +16,18 @@ from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from analytics_assets.api import collect, consent, health, quarantine, schemas
+from analytics_assets.api import (
+    aggregations,
+    collect,
+    consent,
+    daily_metrics,
+    event_log,
+    health,
+    insights,
+    quarantine,
+    realtime,
+    schemas,
+)
 from analytics_assets.api.collect_schemas import BATCH_RESULT, RESULT
 from analytics_assets.api.doorway import Doorway, answer_problem
 from analytics_assets.api.problems import Problem, document_schema
@@ -26,6 +37,11 @@ from analytics_assets.store.database import Database
 
 ROUTERS = (
     collect.router,
+    event_log.router,
+    aggregations.router,
+    daily_metrics.router,
+    realtime.router,
+    insights.router,
     schemas.router,
     quarantine.router,
     consent.router,

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 from door import Door, cloned, serving
+from marts_world import MartsWorld, copied, marts_world
 
 from analytics_assets.settings import Settings, load_settings
 from analytics_assets.store.database import Database
@@ -43,3 +44,19 @@ def own_door(door_settings: Settings, database: Database) -> Iterator[Door]:
     """An API over a database of the test's own."""
     with serving(door_settings, database) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def marts(
+    postgres_server: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MartsWorld]:
+    """An API over marts that are built: what is read, and not changed."""
+    with marts_world(postgres_server, tmp_path_factory.mktemp("marts")) as world:
+        yield world
+
+
+@pytest.fixture
+def own_marts(marts: MartsWorld) -> Iterator[MartsWorld]:
+    """A copy of the marts, to be changed."""
+    with copied(marts) as world:
+        yield world
