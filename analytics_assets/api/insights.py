@@ -118,7 +118,7 @@ class AiTrend(BaseModel):
     """The people analysed in one ISO week, named by its Monday."""
 
     week: date
-    avg_ai_percentage: float | None
+    avg_ai_percentage: float
     analyses_count: int
 
 
@@ -132,7 +132,7 @@ class ArchetypeTrend(BaseModel):
     period: date
     archetype: str
     count: int
-    avg_ai_score: float | None
+    avg_ai_score: float
 
 
 class ArchetypeTrends(Page):
