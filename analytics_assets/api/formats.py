@@ -10,9 +10,11 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlencode
 
@@ -280,6 +282,7 @@ class ParquetFile:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        _leave_pandas_alone(pa)
         self._table = table
         self._schema = pa.schema([pa.field(c.name, _arrow(c.kind)) for c in table.columns])
         self._sink = _Sink()
@@ -302,6 +305,29 @@ class ParquetFile:
         """The file's footer."""
         self._writer.close()
         return self._sink.drain()
+
+
+def _leave_pandas_alone(pa: Any) -> None:
+    """Keep pyarrow from importing pandas, which it does to see whether a list is one of its own.
+
+    It tries once, and takes 54 MB and half a second; whoever asks it for a data frame later still
+    gets one.
+    """
+    if "pandas" not in sys.modules:
+        finder = _NoPandas()
+        sys.meta_path.insert(0, finder)
+        try:
+            pa.array([None])
+        finally:
+            sys.meta_path.remove(finder)
+
+
+class _NoPandas(MetaPathFinder):
+    """Says that pandas is not installed."""
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> None:  # noqa: ARG002
+        if fullname == "pandas":
+            raise ModuleNotFoundError(name=fullname)
 
 
 async def _parquet_blocks(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -119,6 +121,20 @@ def test_csv_and_parquet_hold_what_json_holds(
     assert "x-next-cursor" not in rest.headers
     assert rest.text.count("\r\n") - 1 == plain["total"] - 750
     assert marts.ask(EVENTS, user_id="nobody", format="parquet", **ALL).content[:4] == b"PAR1"
+
+
+def test_writing_parquet_does_not_bring_pandas_along() -> None:
+    program = (
+        "import sys, io, pyarrow.parquet as pq;"
+        "from analytics_assets.api.formats import *;"
+        "file = ParquetFile(Table('rows', (Column('name'), Column('n', 'integer'))));"
+        "data = file.add([('a', 1), (None, 2)]) + file.add([('c', None)]) + file.end();"
+        "assert 'pandas' not in sys.modules;"
+        "table = pq.read_table(io.BytesIO(data));"
+        "assert table.to_pylist()[1:] == [{'name': None, 'n': 2}, {'name': 'c', 'n': None}];"
+        "assert len(table.to_pandas()) == 3"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_what_is_loaded_meanwhile_disturbs_no_page(own_marts: MartsWorld) -> None:
