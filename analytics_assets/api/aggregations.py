@@ -131,6 +131,14 @@ class Wanted:
     def is_utc(self) -> bool:
         return self.zone in _SAME_AS_UTC
 
+    @property
+    def is_whole_hours(self) -> bool:
+        """Whether the zone is off by whole hours on all the days, so that hours are fine enough."""
+        zone = ZoneInfo(self.zone)
+        days = (self.days.first + n * _DAY for n in range(self.days.count + 1))
+        offsets = (datetime.combine(day, time(), tzinfo=zone).utcoffset() for day in days)
+        return all(offset is not None and not offset % timedelta(hours=1) for offset in offsets)
+
     def bounds(self) -> tuple[datetime, datetime]:
         """The instants at which the first day begins and the last one ends."""
         first, last = (
@@ -285,6 +293,7 @@ async def _rows(
     where = conditions([sql.SQL("day between %(day)s and %(to_day)s"), *filters])
     statement = sql.SQL(_LOCAL).format(
         where=where,
+        counts=sql.SQL(_HOURS if wanted.is_whole_hours else _QUARTER_HOURS),
         after=following,
         slot=_period(wanted, sql.SQL("slot")),
         users=_users(wanted, where) if wanted.users else sql.SQL(""),
@@ -299,14 +308,15 @@ async def _rows(
 def _period(wanted: Wanted, moment: sql.Composable) -> sql.Composed:
     """SQL of the period an instant lies in: an hour's first instant, a day's local midnight.
 
-    Local hours repeat when clocks go back, so that an hour is told by its instant; local days do
-    not repeat, while their midnight may.
+    Local hours repeat when clocks go back, so that an hour is told by its instant (below days
+    Postgres keeps the offset of the moment it truncates); local days do not repeat, while their
+    midnight may.
     """
-    local = sql.SQL("({} at time zone {})").format(moment, sql.Literal(wanted.zone))
+    zone = sql.Literal(wanted.zone)
     if wanted.grain == "hourly":
-        return sql.SQL("({} - ({local} - date_trunc('hour', {local})))").format(moment, local=local)
+        return sql.SQL("date_trunc('hour', {}, {})").format(moment, zone)
     unit = sql.Literal("day" if wanted.grain == "daily" else "week")
-    return sql.SQL("date_trunc({}, {})").format(unit, local)
+    return sql.SQL("date_trunc({}, {} at time zone {})").format(unit, moment, zone)
 
 
 def _users(wanted: Wanted, where: sql.Composable) -> sql.Composed:
@@ -334,6 +344,15 @@ order by period_start, event_category, event_type
 limit %(rows)s
 """
 
+_QUARTER_HOURS: Final = "marts.int_event_counts_15min"
+
+# A quarter of the rows.
+_HOURS: Final = """(
+        select day, period_start as slot, event_category, event_type, total_events
+        from marts.event_aggregations
+        where aggregation_type = 'hourly'
+    )"""
+
 _LOCAL: Final = """
 with counted as (
     select
@@ -341,7 +360,7 @@ with counted as (
         event_category,
         event_type,
         sum(total_events)::bigint as total_events
-    from marts.int_event_counts_15min
+    from {counts} as counts
     where
         {where}
         and slot >= %(begins)s
