@@ -30,6 +30,7 @@ from analytics_assets.api import (
 )
 from analytics_assets.api.collect_schemas import BATCH_RESULT, RESULT
 from analytics_assets.api.doorway import Doorway, answer_problem
+from analytics_assets.api.examples import fill_in
 from analytics_assets.api.problems import Problem, document_schema, responses
 from analytics_assets.api.services import running
 from analytics_assets.settings import Settings, load_settings
@@ -135,6 +136,7 @@ def _describe(app: FastAPI) -> None:
                     _describe_refusals(operation)
                     if path.startswith(("/api/analytics", "/api/privacy", "/metrics")):
                         operation["security"] = [{"bearer": []}, {"header": []}]
+            fill_in(document, [route for router in ROUTERS for route in router.routes])
             for name in ("HTTPValidationError", "ValidationError"):
                 components["schemas"].pop(name, None)
         return app.openapi_schema or document

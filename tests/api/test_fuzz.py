@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema
 import pytest
 import requests
 import schemathesis
@@ -33,6 +34,35 @@ EXAMPLES = 5
 def fuzzed(marts: MartsWorld) -> Iterator[MartsWorld]:
     with copied(marts) as world:
         yield world
+
+
+def test_openapi_has_an_example_of_every_answer_and_parameter(marts: MartsWorld) -> None:
+    document = marts.door.client.get("/openapi.json").json()
+    shown = 0
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            where = f"{method} {path}"
+            assert operation.get("description") or operation.get("summary"), where
+            for parameter in operation.get("parameters", []):
+                schema = parameter["schema"]
+                assert parameter.get("description"), (where, parameter["name"])
+                assert "example" in parameter or "examples" in schema or "default" in schema, (
+                    where,
+                    parameter["name"],
+                )
+            for status, response in operation["responses"].items():
+                content = response.get("content", {}).get("application/json")
+                if content is None or not status.startswith("2"):
+                    continue
+                named = content.get("examples", {})
+                examples = [content["example"]] if "example" in content else []
+                examples += [example["value"] for example in named.values()]
+                assert examples, (where, status)
+                schema = {**content["schema"], "components": document["components"]}
+                for example in examples:
+                    jsonschema.validate(example, schema, cls=jsonschema.Draft202012Validator)
+                    shown += 1
+    assert shown > 20
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
