@@ -16,23 +16,46 @@ from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from analytics_assets.api import browser_script, collect, consent, health, quarantine, schemas
+from analytics_assets.api import (
+    aggregations,
+    browser_script,
+    collect,
+    consent,
+    daily_metrics,
+    event_log,
+    health,
+    insights,
+    quarantine,
+    realtime,
+    schemas,
+)
 from analytics_assets.api.collect_schemas import BATCH_RESULT, RESULT
 from analytics_assets.api.doorway import Doorway, answer_problem
-from analytics_assets.api.problems import Problem, document_schema
+from analytics_assets.api.examples import fill_in
+from analytics_assets.api.problems import Problem, document_schema, responses
 from analytics_assets.api.services import running
 from analytics_assets.settings import Settings, load_settings
 from analytics_assets.store.database import Database
 
 ROUTERS = (
     collect.router,
+    event_log.router,
+    aggregations.router,
+    daily_metrics.router,
+    realtime.router,
+    insights.router,
     schemas.router,
     quarantine.router,
     consent.router,
     health.router,
     browser_script.router,
 )
-_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 406: "not_acceptable"}
+_BY_STATUS = {
+    400: "invalid_json",
+    404: "not_found",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+}
 
 
 def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
@@ -111,9 +134,27 @@ def _describe(app: FastAPI) -> None:
                 "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
             }
             for path, operations in document["paths"].items():
-                if path.startswith(("/api/analytics", "/api/privacy", "/metrics")):
-                    for operation in operations.values():
+                for operation in operations.values():
+                    _describe_refusals(operation)
+                    if path.startswith(("/api/analytics", "/api/privacy", "/metrics")):
                         operation["security"] = [{"bearer": []}, {"header": []}]
+            fill_in(document, [route for router in ROUTERS for route in router.routes])
+            for name in ("HTTPValidationError", "ValidationError"):
+                components["schemas"].pop(name, None)
         return app.openapi_schema or document
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _describe_refusals(operation: dict[str, Any]) -> None:
+    """A wrong parameter is a problem with 400, not what FastAPI would answer with 422."""
+    described = operation["responses"]
+    if "HTTPValidationError" in str(described.get("422")):
+        del described["422"]
+    possible = [
+        code
+        for code, place in (("invalid_parameter", "parameters"), ("invalid_json", "requestBody"))
+        if operation.get(place)
+    ]
+    for status, text in responses(*possible).items():
+        described.setdefault(str(status), text)

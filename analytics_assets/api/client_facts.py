@@ -67,11 +67,13 @@ class Geography:
 
     def locate(self, address: str | None) -> dict[str, str] | None:
         """None without a file, or for an address that is not in it."""
-        if self._reader is None or address is None:
+        # An IPv4 client of a socket for both comes as ::ffff:192.0.2.7.
+        parsed = _parsed(address)
+        if self._reader is None or parsed is None:
             return None
         try:
-            found = self._reader.get(address)
-        except ValueError:
+            found = self._reader.get(parsed)
+        except ValueError:  # IPv6, in a database of IPv4
             return None
         if not isinstance(found, dict):
             return None

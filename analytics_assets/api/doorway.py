@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Probes come over plain HTTP from wherever the orchestrator is, and tell nothing.
 _PROBES: Final = frozenset({"/healthz", "/readyz"})
-_EXPOSED: Final = "RateLimit, RateLimit-Policy, Retry-After, X-Request-Id, ETag, Link"
+_EXPOSED: Final = (
+    "RateLimit, RateLimit-Policy, Retry-After, X-Request-Id, ETag, Link, X-Row-Limit, "
+    "X-Next-Cursor, X-Total"
+)
 _ALLOWED: Final = (
     "Authorization, Content-Type, Content-Encoding, Idempotency-Key, X-API-Key, X-Request-Id, "
     "X-SDK, X-Attempt"

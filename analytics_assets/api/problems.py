@@ -44,12 +44,14 @@ PROBLEMS: Final[dict[str, Kind]] = {
     "batch_too_large": Kind(413, "The batch is too large"),
     "unsupported_media_type": Kind(415, "The body's type or compression is not supported"),
     "invalid_request": Kind(422, "The request has the wrong shape"),
+    "range_too_long": Kind(422, "The range is too long"),
     "idempotency_key_reused": Kind(422, "The Idempotency-Key belongs to another request"),
     "rate_limited": Kind(429, "Too many requests", retryable=True),
     "internal_error": Kind(500, "Something is broken on our side", retryable=True),
     "overloaded": Kind(503, "Too much waits to be stored", retryable=True),
     "store_unavailable": Kind(503, "The database cannot be reached", retryable=True),
     "query_timeout": Kind(503, "The query took too long"),
+    "not_built": Kind(503, "The tables have not been built yet", retryable=True),
 }
 
 

@@ -117,7 +117,7 @@ async def replay_one(request: Request, _: Writer, rejected_id: UUID) -> Asked:
     if asked.outcome == "not_found":
         raise Problem("not_found", "no row in quarantine has this id")
     if asked.outcome == "not_replayable":
-        raise Problem("not_replayable", "only events whose payload was kept can be tried again")
+        raise Problem("not_replayable", "only records whose payload was kept can be tried again")
     return asked
 
 

@@ -6,6 +6,7 @@ while Postgres is down answers, unready, and serves as soon as Postgres is there
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from analytics_assets.api.inbox_writer import InboxWriter
 from analytics_assets.api.keys import KeyRing
 from analytics_assets.api.metrics import Metrics
 from analytics_assets.api.rate_limit import AddressLimiter, RateLimiter
+from analytics_assets.api.realtime import clean_now_and_then
 from analytics_assets.api.tokens import signing_secret
 from analytics_assets.events.catalogue import Catalogue, load_catalogue
 from analytics_assets.events.quick_check import QuickCheck
@@ -83,7 +85,12 @@ async def running(settings: Settings, database: Database) -> AsyncIterator[Servi
     catalogue = load_catalogue(settings.catalogue_folders)
     metrics = Metrics()
     pool = make_pool("door", _DOOR_CONNECTIONS)
-    queries = make_pool("queries", _QUERY_CONNECTIONS, " -c default_transaction_read_only=on")
+    # Users of a month are told apart in memory, where the server's own setting is that of a laptop.
+    queries = make_pool(
+        "queries",
+        _QUERY_CONNECTIONS,
+        " -c default_transaction_read_only=on -c work_mem=32MB -c hash_mem_multiplier=2",
+    )
     writer = InboxWriter(database, settings, metrics)
     services = Services(
         settings=settings,
@@ -103,9 +110,11 @@ async def running(settings: Settings, database: Database) -> AsyncIterator[Servi
     await pool.open(wait=False)
     await queries.open(wait=False)
     writer.start()
+    cleaning = asyncio.create_task(clean_now_and_then(pool), name="clean realtime")
     try:
         yield services
     finally:
+        cleaning.cancel()
         await writer.stop()
         await queries.close()
         await pool.close()

@@ -7,11 +7,8 @@ Belongs here: what is sent and what is compared. Invariant: the API runs as it d
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -25,12 +22,11 @@ from typing import Any, Final
 from analytics_assets.api.envelope import Record
 from analytics_assets.api.inbox_writer import Submission, copy_data
 from analytics_assets.api.tokens import NewKey, create_key, signing_secret
+from analytics_assets.benchmarks.api_server import cpu_of_tree, peak_mib, running_api
 from analytics_assets.benchmarks.load_generator import Answers, request, send_all
 from analytics_assets.benchmarks.measure import BenchmarkError, Figure
-from analytics_assets.settings import PREFIX, child_environment
 from analytics_assets.store.database import Database
 from analytics_assets.store.embedded import EmbeddedPostgres
-from analytics_assets.store.embedded_config import candidate_ports, port_is_free
 from analytics_assets.store.migrate import migrate
 
 EVENTS_PATH: Final = "/api/analytics/events"
@@ -55,7 +51,7 @@ class _Target:
 
     def cpu(self) -> float:
         """Seconds of CPU that the API and Postgres have used so far."""
-        return _cpu_of_tree(self.api_pid) + _cpu_of_tree(self.postmaster)
+        return cpu_of_tree(self.api_pid) + cpu_of_tree(self.postmaster)
 
     def stored(self) -> int:
         with self.database.connect("analytics_pipeline") as connection:
@@ -81,7 +77,7 @@ def collector(events: int, folder: Path | None = None) -> list[Figure]:
         copied, copy_rate = _bare_copy(target, batches)
         steady = _steady(target)
         single, single_cpu = _singles(target)
-        memory = _peak_mib(target.api_pid)
+        memory = peak_mib(target.api_pid)
         rate = len(batches) * BATCH / fast.seconds
     return [
         Figure("batches of 500", rate, "events/s", at_least=25_000),
@@ -144,12 +140,12 @@ def _bare_copy(target: _Target, batches: list[list[dict[str, Any]]]) -> tuple[fl
         for batch in batches
     ]  # fmt: skip
     with target.database.connect_as_admin(target.database.name) as admin:
-        before, own, began = _cpu_of_tree(target.postmaster), time.process_time(), time.monotonic()
+        before, own, began = cpu_of_tree(target.postmaster), time.process_time(), time.monotonic()
         for block in data:
             with admin.cursor().copy(COPY) as copy:
                 copy.write(block)
         seconds = time.monotonic() - began
-        cpu = time.process_time() - own + _cpu_of_tree(target.postmaster) - before
+        cpu = time.process_time() - own + cpu_of_tree(target.postmaster) - before
     rows = len(batches) * BATCH
     return cpu / rows, rows / seconds
 
@@ -199,66 +195,17 @@ def _running(folder: Path | None) -> Iterator[_Target]:
     """The API as its command starts it, over a server of its own with fsync."""
     home = Path(tempfile.mkdtemp(prefix="analytics-bench-", dir=folder))
     server = EmbeddedPostgres(home)
-    api: subprocess.Popen[bytes] | None = None
     try:
         database = Database.embedded(home)
         migrate(database)
         new = NewKey("bench", ("collect:events",), requests_per_minute=1_000_000_000)
         with database.connect("analytics_pipeline", autocommit=True) as connection:
             _, key = create_key(connection, signing_secret(database.secrets_dir), new)
-        port = next(port for port in candidate_ports(str(home)) if port_is_free(port))
-        environment = child_environment(
-            {f"{PREFIX}HOME": str(home), f"{PREFIX}DATABASE_URL": "", f"{PREFIX}AS_OF": ""}
-        )
-        program = "from analytics_assets.cli.main import main; main()"
-        log = (home / "api.log").open("wb")
-        api = subprocess.Popen(
-            [sys.executable, "-c", program, "api", "--port", str(port)],
-            env=environment, stdout=log, stderr=log,
-        )  # fmt: skip
-        _wait_until_ready(port, api, home / "api.log")
         pid = server.status().pid
         if pid is None:
             raise BenchmarkError("the server has no process")
-        yield _Target(database, port, key, api.pid, pid)
+        with running_api(home) as api:
+            yield _Target(database, api.port, key, api.pid, pid)
     finally:
-        if api is not None:
-            api.terminate()
-            api.wait()
         server.destroy()
         shutil.rmtree(home, ignore_errors=True)
-
-
-def _wait_until_ready(port: int, api: subprocess.Popen[bytes], log: Path) -> None:
-    import httpx
-
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and api.poll() is None:
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200:  # noqa: PLR2004
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise BenchmarkError(f"the API does not start:\n{log.read_text(errors='replace')[-2000:]}")
-
-
-def _cpu_of_tree(pid: int) -> float:
-    """CPU seconds of a process, its living children, and those it has waited for."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    return _cpu(pid, waited_for=True) + sum(_cpu(int(child)) for child in children)
-
-
-def _cpu(pid: int, *, waited_for: bool = False) -> float:
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return 0.0
-    ticks = [int(n) for n in text.rsplit(")", 1)[1].split()[11:15]]
-    return sum(ticks if waited_for else ticks[:2]) / os.sysconf("SC_CLK_TCK")
-
-
-def _peak_mib(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    return 0.0

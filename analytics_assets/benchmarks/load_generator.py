@@ -46,6 +46,12 @@ def request(path: str, key: str, body: bytes) -> bytes:
     return head.encode() + body
 
 
+def query(path: str, key: str) -> bytes:
+    """One GET as it goes over the wire."""
+    head = f"GET {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {key}\r\n\r\n"
+    return head.encode()
+
+
 def send_all(
     port: int, requests: Iterable[bytes], *, connections: int, per_second: float | None = None
 ) -> Answers:

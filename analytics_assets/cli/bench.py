@@ -31,6 +31,7 @@ class Benchmark(StrEnum):
     backfill = "backfill"
     imports = "imports"
     collector = "collector"
+    queries = "queries"
 
 
 EVERYDAY = (
@@ -41,14 +42,21 @@ EVERYDAY = (
     Benchmark.collector,
 )
 MOST_COLLECTED = 200_000
+USUAL = 1_000_000
+EVENTS = {Benchmark.queries: 10_000_000}
 
 
 def bench(
     only: Annotated[
         list[Benchmark] | None,
-        typer.Option(help="One benchmark; all but growth (ten times the events) without."),
+        typer.Option(
+            help="One benchmark; without, all but growth and queries (ten million events each)."
+        ),
     ] = None,
-    events: Annotated[int, typer.Option(min=1_000)] = 1_000_000,
+    events: Annotated[
+        int | None,
+        typer.Option(min=1_000, help="Events; ten million for queries, else a million."),
+    ] = None,
     folder: Annotated[
         Path | None, typer.Option(help="Where scratch data go; the system's folder without.")
     ] = None,
@@ -62,7 +70,7 @@ def bench(
         for name in only or EVERYDAY:
             notes.print(f"{name.value} ...")
             with told_plainly():
-                figures[name.value] = _measure(name, events, folder)
+                figures[name.value] = _measure(name, events or EVENTS.get(name, USUAL), folder)
             if not as_json:
                 _show(name.value, figures[name.value])
     except BenchmarkError as error:
@@ -86,6 +94,10 @@ def _measure(name: Benchmark, events: int, folder: Path | None) -> list[Figure]:
         from analytics_assets.benchmarks.collector import collector
 
         return collector(min(events, MOST_COLLECTED), folder)
+    if name is Benchmark.queries:
+        from analytics_assets.benchmarks.queries import queries
+
+        return queries(events, folder)
     if name is Benchmark.growth:
         return _growth(events, folder)
     if name is Benchmark.backfill:

@@ -139,9 +139,9 @@ class _Load:
     failures: list[SourceError] = field(default_factory=list)
 
     def table(self, connection: psycopg.Connection[Any], table: TableName) -> None:
-        if table == "platform_events":
-            self.report.replay = replay_rejected(self.database, self.rules, self.partitions)
-            self.report.days |= self.report.replay.days
+        replayed = replay_rejected(self.database, self.rules, self.partitions, table)
+        self.report.replay.add(replayed)
+        self.report.days |= replayed.days
         self._files(connection, table)
         for source in self.sources.databases():
             if table in source.tables:

@@ -185,7 +185,7 @@ written as (
         or ({stored}) is distinct from ({known})
     order by stated.{id}, stated.valid_from
     on conflict ({id}, valid_from) do update
-    set {updates}
+    set {updates}, ingested_at = now()
     where ({old}) is distinct from ({new})
     returning {name}.{id}
 )

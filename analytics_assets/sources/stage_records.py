@@ -163,7 +163,7 @@ written as (
         and (u.valid_to is null or c.{moment} < u.valid_to)
     order by c.day, c.{id}
     on conflict (day, {id}) do update
-    set {updates}
+    set {updates}, ingested_at = now()
     where ({old}) is distinct from ({new})
     returning {name}.day
 )

@@ -44,6 +44,7 @@ REPEATABLE_SCRIPTS = (
     "release_guard.sql",
     "views.sql",
     "doors.sql",
+    "realtime.sql",
     "grants.sql",
 )
 _MIGRATION_LOCK = "analytics-assets migrate"

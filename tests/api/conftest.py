@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 import pytest
 from api_process import ApiProcess
 from door import Door, cloned, serving
+from marts_world import MartsWorld, copied, marts_world
 
 from analytics_assets.settings import Settings, load_settings
 from analytics_assets.store.database import Database
@@ -57,3 +58,19 @@ def killable(door_settings: Settings, postgres_server: Database) -> Iterator[Api
         ApiProcess(door_settings, database) as process,
     ):
         yield process
+
+
+@pytest.fixture(scope="session")
+def marts(
+    postgres_server: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MartsWorld]:
+    """An API over marts that are built: what is read, and not changed."""
+    with marts_world(postgres_server, tmp_path_factory.mktemp("marts")) as world:
+        yield world
+
+
+@pytest.fixture
+def own_marts(marts: MartsWorld) -> Iterator[MartsWorld]:
+    """A copy of the marts, to be changed."""
+    with copied(marts) as world:
+        yield world

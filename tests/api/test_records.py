@@ -158,7 +158,9 @@ def test_an_event_is_replayed_once_when_somebody_asks_for_it(own_door: Door) -> 
 
 
 def test_what_cannot_be_replayed_is_said(own_door: Door) -> None:
-    own_door.send({"conversation_id": None}, path="/api/analytics/conversations")
+    # Nothing is left to try of what Postgres cannot store.
+    hostile = b'{"conversation_id": "c1", "title": "\\ud800"}'
+    assert own_door.post(hostile, path="/api/analytics/conversations").status_code == 202
     own_door.load()
     (row,) = listed(own_door)["rows"]
     refused = ask(own_door, f"{row['rejected_id']}/replay")
@@ -168,6 +170,31 @@ def test_what_cannot_be_replayed_is_said(own_door: Door) -> None:
     assert ask(own_door, "replay", json={"ids": []}).json()["code"] == "invalid_request"
     many = ask(own_door, "replay", json={"ids": [row["rejected_id"], str(uuid.uuid4())]}).json()
     assert [r["outcome"] for r in many["results"]] == ["not_replayable", "not_found"]
+
+
+@pytest.mark.parametrize(
+    ("path", "record", "day"),
+    [
+        ("conversations", {"conversation_id": "c1", "started_at": NOON, "title": {}}, 1),
+        ("messages", {"message_id": "m1", "conversation_id": "c1", "created_at": NOON}, 1),
+        ("service-jobs", {"job_id": "j1", "created_at": NOON}, 1),
+        ("users", {"user_id": "u1", "is_internal": "perhaps"}, 8),
+        ("servers", {"server_id": "s1", "status": "lost"}, 8),
+    ],
+)
+def test_a_record_of_any_kind_can_be_tried_again(
+    own_door: Door, path: str, record: Record, day: int
+) -> None:
+    own_door.send(record, path=f"/api/analytics/{path}")
+    own_door.load()
+    (row,) = listed(own_door)["rows"]
+    assert ask(own_door, f"{row['rejected_id']}/replay").json()["outcome"] == "requested"
+    dirty = own_door.rows("select day from ops.dirty_days where closed_at is null")
+    assert dirty == [date(2026, 6, day)]
+    # Nothing was mended: it stays, with one more attempt, and is not tried again unasked.
+    assert [own_door.load().replay.tried for _ in range(2)] == [1, 0]
+    (row,) = listed(own_door)["rows"]
+    assert (row["retry_count"], row["replay_requested_at"]) == (1, None)
 
 
 # --- consent --------------------------------------------------------------------------------------

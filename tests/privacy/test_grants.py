@@ -31,6 +31,7 @@ MATRIX: dict[str, dict[str, set[str]]] = {
         "ops.api_keys": READ,
         "ops.rate_leases": {"SELECT", "INSERT", "UPDATE"},
         "ops.idempotency_keys": WRITE,
+        "ops.platform_metrics_realtime": READ,
     },
     "analytics_retention": {
         "anonymous.*": PRUNE,

@@ -39,7 +39,7 @@ CONTENT = (
     "select to_jsonb(r) - 'ingested_at' from raw.service_jobs as r",
     "select to_jsonb(r) - 'ingested_at' from raw.users as r",
     "select to_jsonb(r) - 'ingested_at' from raw.servers as r",
-    "select to_jsonb(r) from raw.rejected_events as r",
+    "select to_jsonb(r) - 'rejected_at' from raw.rejected_events as r",
     "select to_jsonb(k) from vault.known_identifiers as k",
     "select to_jsonb(kind) from inbox.entries",
 )

@@ -68,6 +68,8 @@ platform_events = Table(
     recorded_now("ingested_at", "When it was loaded."),
     # Retention, erasure and per-user pages look a user's events up; see docs/decisions/indexes.md.
     Index("ix_platform_events_user_id_timestamp", "user_id", "timestamp"),
+    # Pages of the event log, and the last hour for realtime numbers.
+    Index("ix_platform_events_timestamp_event_id", "timestamp", "event_id"),
     schema="raw",
     comment="Every accepted platform event, one row each.",
     postgresql_partition_by="list (event_category)",
@@ -90,6 +92,7 @@ rejected_events = Table(
     text_column("error_message", "The reason, and what to do."),
     Column("retry_count", Integer, nullable=False, server_default=text("0"), comment="Replays."),
     recorded_now("updated_at", "When the row last changed."),
+    recorded_now("rejected_at", "When it was put here, by the server's clock."),
     moment("replay_requested_at", "When somebody asked to try it again.", nullable=True),
     CheckConstraint(
         "processing_status in ('rejected', 'replayed', 'discarded')", name="processing_status"

@@ -66,7 +66,7 @@ as $$
 $$;
 
 -- Ask for rows to be tried again by the next load, and have a run for their days: the day of the
--- event's own time where it has one that is past, else the day it was received on.
+-- record's own time where it has one that is past, else the day it was received on.
 create or replace function ops.request_replay(wanted uuid[])
 returns table (rejected_id uuid, outcome text)
 language plpgsql
@@ -79,7 +79,16 @@ begin
         select
             r.received_day, r.rejected_id, r.kind, r.processing_status, r.payload,
             r.replay_requested_at,
-            (ops.try_timestamptz(r.payload ->> 'timestamp') at time zone 'UTC')::date as own_day
+            (
+                ops.try_timestamptz(
+                    r.payload ->> case r.kind
+                        when 'event' then 'timestamp'
+                        when 'conversation' then 'started_at'
+                        when 'message' then 'created_at'
+                        when 'service_job' then 'created_at'
+                    end
+                ) at time zone 'UTC'
+            )::date as own_day
         from raw.rejected_events as r
         where r.rejected_id = any(wanted)
     ),
@@ -88,8 +97,7 @@ begin
             f.*,
             case
                 when f.processing_status <> 'rejected' then f.processing_status
-                when f.kind <> 'event' or jsonb_typeof(f.payload) is distinct from 'object'
-                    then 'not_replayable'
+                when jsonb_typeof(f.payload) is distinct from 'object' then 'not_replayable'
                 when f.replay_requested_at is not null then 'already_requested'
                 else 'requested'
             end as verdict

@@ -38,16 +38,21 @@ grant select on ops.api_keys to analytics_api;
 grant select, insert, update on ops.rate_leases to analytics_api;
 -- Update only lets rows be locked.
 grant select, insert, update, delete on ops.idempotency_keys to analytics_api;
+grant select on ops.platform_metrics_realtime to analytics_api;
 grant select on vault.consent_ledger to analytics_pipeline;
 revoke all on function
     ops.record_consent(text, text, text, text, timestamptz, text, text),
     ops.quarantined(text, text, text, timestamptz, uuid, integer),
     ops.request_replay(uuid[]),
-    ops.inbox_state()
+    ops.inbox_state(),
+    ops.refresh_realtime(timestamptz, interval),
+    ops.clean_realtime()
 from public;
 grant execute on function
     ops.record_consent(text, text, text, text, timestamptz, text, text),
     ops.quarantined(text, text, text, timestamptz, uuid, integer),
     ops.request_replay(uuid[]),
-    ops.inbox_state()
+    ops.inbox_state(),
+    ops.refresh_realtime(timestamptz, interval),
+    ops.clean_realtime()
 to analytics_api;

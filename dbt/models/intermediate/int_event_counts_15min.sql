@@ -1,8 +1,12 @@
--- Quarter hours, because every time zone's days, weeks and hours are made of them.
+-- Quarter hours, because every time zone's days, weeks and hours are made of them. The second index is
+-- for the series of one type in a zone.
 {{ config(
     tags=['marts'],
     pre_hook="{{ replace_window('day', category='event_category') }}",
-    indexes=[{'columns': ['day'], 'type': 'brin'}]
+    indexes=[
+        {'columns': ['day'], 'type': 'brin'},
+        {'columns': ['event_type', 'slot']}
+    ]
 ) }}
 
 with counted as (
