@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from psycopg import sql
 
-from analytics_assets.api.event_log import Wanted
+from analytics_assets.api.event_pages import Wanted
 from analytics_assets.api.reading import Days, write_cursor
 from analytics_assets.api.tokens import NewKey, create_key, signing_secret
 from analytics_assets.benchmarks.api_server import ApiServer, peak_mib, running_api

@@ -15,7 +15,8 @@ import pytest
 from door import Door, event, serving
 from marts_world import AS_OF, DAY, MartsWorld, Sent
 
-from analytics_assets.api import event_log
+from analytics_assets.api import event_log, event_pages
+from analytics_assets.client import Analytics
 
 EVENTS = "/api/analytics/events"
 AGGREGATIONS = "/api/analytics/aggregations"
@@ -83,6 +84,26 @@ def test_events_can_be_asked_for_by_type_category_user_and_day(marts: MartsWorld
     assert len(marts.get(EVENTS, limit=1_000)["events"]) == len(week)
 
 
+def test_the_python_client_reads_what_the_api_answers(marts: MartsWorld) -> None:
+    types = ["project.viewed", "server_installed"]
+    with Analytics(marts.door.url, marts.key) as client:
+        page = client.query_events(event_types=types, **ALL, limit=3)
+        rest = client.query_events(event_types=types, **ALL, limit=3, cursor=page["next"])
+        weeks = client.query_aggregations(
+            aggregation_type="weekly", event_category="interaction", **FORTNIGHT
+        )
+        metrics = client.dashboard_metrics(names=["total_searches"], **FORTNIGHT)
+        moment = client.realtime()
+    found = [e["event_id"] for e in page["events"] + rest["events"]]
+    wanted = [e for e in marts.events if e.event_type in types]
+    assert found == newest_first(wanted)[:6]
+    assert weeks == marts.get(
+        AGGREGATIONS, aggregation_type="weekly", event_category="interaction", **FORTNIGHT
+    )
+    assert metrics == marts.get(METRICS, names="total_searches", **FORTNIGHT)
+    assert set(moment) == set(marts.get(REALTIME))
+
+
 def test_personal_fields_stay_inside(marts: MartsWorld) -> None:
     answer = marts.ask(EVENTS, event_types="search.performed", limit=3, **FORTNIGHT)
     assert "words" not in answer.text
@@ -93,8 +114,8 @@ def test_personal_fields_stay_inside(marts: MartsWorld) -> None:
 def test_csv_and_parquet_hold_what_json_holds(
     marts: MartsWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_log, "_BATCH", 100)
-    monkeypatch.setattr(event_log, "_KEYS", 130)
+    monkeypatch.setattr(event_pages, "_BATCH", 100)
+    monkeypatch.setattr(event_pages, "_KEYS", 130)
     asked = {**FORTNIGHT, "limit": 750}
     plain = marts.get(EVENTS, **asked)
     as_csv = marts.ask(EVENTS, **asked, format="csv")
