@@ -8,7 +8,6 @@ value it found.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,28 +15,17 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from analytics_assets.privacy.column_names import is_forbidden_name
+from analytics_assets.privacy.plan import ReleasePlan, shipped_plan
+
 RELEASED_SCHEMAS = ("anonymous", "published")
 
-# Refused as a whole name or as part of one: author_email, user_id_hash, primary_repo_name.
-FORBIDDEN_COLUMNS = (
-    "username", "user_name", "login", "handle", "nickname", "nick", "full_name", "first_name",
-    "last_name", "display_name", "email", "email_address", "phone", "address", "avatar",
-    "github_id", "github", "user_id", "user", "subject", "person", "person_key", "person_id",
-    "account_id", "author", "committer", "ip", "ip_address", "ip_id", "session", "session_id",
-    "device_id", "fingerprint", "cookie", "token", "api_key", "repo", "repos", "repo_name",
-    "repo_names", "repository", "repositories", "organisation", "organization", "commit",
-    "commit_hash", "commit_hashes", "commit_sha", "sha", "event_id", "entity_id", "event_data",
-    "metadata", "payload", "conversation_id", "message_id", "job_id", "hostname", "host",
-    "ingested_at", "timestamp",
-)  # fmt: skip
 # Whatever is not here could carry more than a bucket, a label, a count or a day.
 ALLOWED_TYPES = frozenset({"date", "int2", "int4", "int8", "numeric", "float8", "bool", "text"})
 TEXT_TYPES = frozenset({"text", "varchar", "bpchar", "name", "citext"})
 # The only identifiers that may leave: random, one per row.
 RANDOM_IDS = frozenset({("anonymous", "analytics_events", "id")})
 
-_WORD = re.compile(r"[a-z0-9]+")
-_FORBIDDEN_WORDS = tuple(tuple(name.split("_")) for name in FORBIDDEN_COLUMNS)
 _COLUMNS = """
     select namespace.nspname, class.relname, attribute.attname, type.typname,
            has_column_privilege(class.oid, attribute.attnum, 'select')
@@ -64,16 +52,6 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.table}.{self.column}: {self.reason}"
-
-
-def is_forbidden_name(column: str) -> bool:
-    """Whether a column's name holds a forbidden name as whole words, whatever its case.
-
-    ``camelCase`` is read as words too.
-    """
-    words = _WORD.findall(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", column).lower())
-    joined = "".join(words)
-    return any(_holds(words, name) or joined == "".join(name) for name in _FORBIDDEN_WORDS)
 
 
 def scan(
@@ -109,13 +87,6 @@ def scan(
             reasons += _forbidden_values(connection, schema, table, column)
         findings += [Finding(schema, table, column, reason) for reason in reasons]
     return findings
-
-
-def _holds(words: list[str], name: tuple[str, ...]) -> bool:
-    return any(
-        tuple(words[start : start + len(name)]) == name
-        for start in range(len(words) - len(name) + 1)
-    )
 
 
 def _forbidden_values(
