@@ -44,6 +44,7 @@
     {% call statement('count') -%}
         {{ count_people(plan) }}
         {{ grow_tree(plan) }}
+        {{ tell_cells(plan) }}
         {{ count_classes(plan) }}
     {%- endcall %}
     {%- endif %}
@@ -264,7 +265,7 @@ create temporary table release_model on commit drop as
     rows of a person in a period one is taken, by hash.
 #}
 {% macro count_people(plan) %}
-drop table if exists pg_temp.release_leaves;
+drop table if exists pg_temp.release_people, pg_temp.release_nodes;
 create temporary table release_people on commit drop as
 with accounts as materialized (
     select user_id, subject, is_internal from {{ latest_accounts() }} as account
@@ -274,70 +275,62 @@ internal as materialized (
 ),
 merged as materialized (
     select user_id, subject from accounts where user_id <> subject
-),
-told as (
-    select
-        model.period_kind,
-        model.period,
-        coalesce(merged.subject, model.subject) as subject
-        {%- for dimension in plan.dimensions %},
-        {{ finest_value(dimension) }} as {{ dimension.name }}
-        {%- endfor %}
-    from pg_temp.release_model as model
-    left join merged on merged.user_id = model.subject
-    where model.subject is not null
 )
 select
-    *,
-    {{ class_of(plan.dimensions | map(attribute='name') | list) }} as leaf
-from told
-where subject not in (select subject from internal);
-
-create temporary table release_told on commit drop as
-select
-    leaf,
-    leaf as class,
-    min(period_kind) as period_kind,
-    min(period) as period,
-    {%- for dimension in plan.dimensions %}
-    min({{ dimension.name }}) as {{ dimension.name }},
+    model.period_kind,
+    model.period,
+    coalesce(merged.subject, model.subject) as subject
+    {%- for dimension in plan.dimensions %},
+    {{ finest_value(dimension) }} as {{ dimension.name }}
     {%- endfor %}
-    count(*) as n_rows
-from pg_temp.release_people
-group by leaf;
-{% for dimension in plan.dimensions if dimension.type == 'text' %}
+from pg_temp.release_model as model
+left join merged on merged.user_id = model.subject
+where model.subject is not null
+    and coalesce(merged.subject, model.subject) not in (select subject from internal);
+drop table pg_temp.release_model;
+{% set texts = plan.dimensions | selectattr('type', 'equalto', 'text') | map(attribute='name') | list %}
+{%- if texts %}
 -- A value that could name a person is generalised away, however many share it: its people go on to
 -- a step that does not name it. Only values that could reach the floor are looked up.
-update pg_temp.release_told
-set
-    {{ dimension.name }} = 'any',
-    class = {% set names = [] -%}
-    {%- for other in plan.dimensions -%}
-        {%- do names.append("'any'::text" if other.name == dimension.name else other.name) -%}
-    {%- endfor -%}
-    {{ class_of(names) }}
-where {{ dimension.name }} in (
-    select value
-    from vault.forbidden_values(array(
-        select {{ dimension.name }}
-        from pg_temp.release_told
-        group by period_kind, period, {{ dimension.name }}
-        having sum(n_rows) > {{ plan.floor }}
-    ))
-);
-{% endfor %}
-create temporary table release_leaves on commit drop as
-with present as (
-    select
-        period_kind, period, array_agg(subject) as subjects, array_agg(leaf) as leaves
+create temporary table release_forbidden on commit drop as
+select value
+from vault.forbidden_values(array(
+    select coalesce({{ texts | join(', ') }})
     from pg_temp.release_people
+    group by grouping sets (
+        {%- for name in texts -%}
+            (period_kind, period, {{ name }}){{ ', ' if not loop.last }}
+        {%- endfor -%}
+    )
+    having count(*) > {{ plan.floor }}
+));
+{% for name in texts %}
+update pg_temp.release_people
+set {{ name }} = 'any'
+where {{ name }} in (select value from pg_temp.release_forbidden)
+    and exists (select from pg_temp.release_forbidden);
+{% endfor %}
+drop table pg_temp.release_forbidden;
+{%- endif %}
+create temporary table release_nodes on commit drop as
+with told as materialized (
+    select
+        period_kind,
+        period,
+        subject
+        {%- for step in plan.ladder %},
+        {{ class_at(plan, loop.index0) }} as class_{{ loop.index0 }}
+        {%- endfor %}
+    from pg_temp.release_people
+),
+present as (
+    select
+        period_kind, period, array_agg(subject) as subjects, array_agg(class_0) as leaves
+    from told
     group by period_kind, period
 ),
 people as (
-    select
-        keyed.person_key,
-        min(keyed.noise_key) as noise_key,
-        min(keyed.leaf) as leaf
+    select min(keyed.leaf) as leaf, min(keyed.noise_key) as noise_key
     from present
     cross join lateral vault.person_keys(
         present.period_kind, present.period, present.subjects, present.leaves
@@ -348,26 +341,31 @@ counted as (
     select leaf, count(*)::integer as n, bit_xor(noise_key) as cell_key
     from people
     group by leaf
+),
+classes as (
+    select
+        class_0
+        {%- for step in plan.ladder[1:] %},
+        min(class_{{ loop.index }}) as class_{{ loop.index }}
+        {%- endfor %}
+    from told
+    group by class_0
 )
-select
-    told.class as leaf,
-    min(told.period_kind) as period_kind,
-    min(told.period) as period,
-    {%- for dimension in plan.dimensions %}
-    min(told.{{ dimension.name }}) as {{ dimension.name }},
-    {%- endfor %}
-    sum(counted.n)::integer as n,
-    bit_xor(counted.cell_key) as cell_key
-from pg_temp.release_told as told
-join counted using (leaf)
-group by told.class;
--- People go as soon as they are counted.
-drop table pg_temp.release_people, pg_temp.release_told, pg_temp.release_model;
+select classes.*, counted.n, counted.cell_key
+from counted
+join classes on classes.class_0 = counted.leaf;
 {% endmacro %}
 
-{# A class by its period and values. #}
-{% macro class_of(values) -%}
-    hash_record_extended(row({{ (['period_kind', 'period'] + values) | join(', ') }}), 0)
+{# A class at a step of the ladder, by a hash of its period and values there. #}
+{% macro class_at(plan, number) -%}
+    {%- set step = plan.ladder[number] -%}
+    {%- set values = [] -%}
+    {%- for dimension in plan.dimensions if dimension.name in step -%}
+        {%- do values.append(value_at(dimension, step[dimension.name])) -%}
+    {%- endfor -%}
+    hash_record_extended(
+        row({{ (['period_kind', 'period', number] + values) | join(', ') }}), 0
+    )
 {%- endmacro %}
 
 {#

@@ -87,30 +87,16 @@
 {%- endmacro %}
 
 {#
-    Cells: the classes to release, with their values. A class is known by a hash of its period and
-    values at its step; `class_1` is that of the first step after the leaves, and so on to the root.
+    Units: the classes that stand, and what is left of the others at the root. A class is known by a
+    hash of its period and values at its step; `class_0` is a leaf, the last one the whole period.
+
+    Nothing is asked of how many parts a pool has: the surcharge of a pool of one is that of its one
+    part, which did not stand with it, so neither does the pool.
 #}
 {% macro grow_tree(plan) %}
 {%- set last = plan.ladder | length - 1 -%}
-drop table if exists pg_temp.release_nodes, pg_temp.release_cells;
-create temporary table release_nodes on commit drop as
-select
-    leaf as class_0,
-    n,
-    cell_key
-    {%- for step in plan.ladder[1:] %},
-    hash_record_extended(
-        row(period_kind, period, {{ loop.index }}
-            {%- for value in values_at_step(plan, step) -%}
-                {%- if value not in ("'any'::text", 'null::integer') %}, {{ value }}{% endif -%}
-            {%- endfor -%}
-        ), 0
-    ) as class_{{ loop.index }}
-    {%- endfor %}
-from pg_temp.release_leaves;
-analyze pg_temp.release_nodes;
-
-create temporary table release_cells on commit drop as
+drop table if exists pg_temp.release_units;
+create temporary table release_units on commit drop as
 with units_0 as materialized (
     select
         0 as step,
@@ -122,49 +108,47 @@ with units_0 as materialized (
         cell_key,
         n >= {{ plan.floor + 1 }} + {{ surcharge('cell_key') }} as stands
     from pg_temp.release_nodes
-),
-{%- for number in range(1, last + 1) %}
+)
+{%- for number in range(1, last + 1) %},
 pools_{{ number }} as materialized (
     select
-        *,
-        parts >= 2
-            and hidden >= {{ plan.floor + 1 }} + {{ surcharge('pool_key') }} as enough,
+        pooled.*,
+        hidden >= {{ plan.floor + 1 }} + {{ surcharge('pool_key') }} as enough,
         {{ plan.floor }} + {{ slack_surcharge('pool_key') }} as to_hide
     from (
         select
             class_{{ number }},
-            sum(n) as hidden,
-            count(*) as parts,
+            {%- for later in range(number + 1, last + 1) %}
+            min(class_{{ later }}) as class_{{ later }},
+            {%- endfor %}
+            sum(n)::integer as hidden,
             bit_xor(cell_key) as pool_key
         from units_{{ number - 1 }}
         where not stands
         group by class_{{ number }}
     ) as pooled
 ),
-taken_{{ number }} as materialized (
-    select class
-    from (
-        select
-            units.class,
-            pools.hidden,
-            pools.to_hide,
-            row_number() over smallest as place,
-            coalesce(
-                sum(units.n - {{ plan.floor + 1 }}) over (
-                    smallest rows between unbounded preceding and 1 preceding
-                ), 0
-            ) as slack
-        from units_{{ number - 1 }} as units
-        join pools_{{ number }} as pools using (class_{{ number }})
-        where units.stands and not pools.enough
-        window smallest as (partition by class_{{ number }} order by units.n, units.class)
-    ) as candidates
-    where place = 1 or hidden + slack < to_hide
-),
-marked_{{ number }} as materialized (
-    select units.*, taken.class is not null as is_taken
+candidates_{{ number }} as materialized (
+    select
+        units.class_{{ number }},
+        units.class,
+        units.n,
+        units.cell_key,
+        pools.hidden,
+        pools.to_hide,
+        row_number() over smallest as place,
+        coalesce(
+            sum(units.n - {{ plan.floor + 1 }}) over (
+                smallest rows between unbounded preceding and 1 preceding
+            ), 0
+        ) as slack
     from units_{{ number - 1 }} as units
-    left join taken_{{ number }} as taken using (class)
+    join pools_{{ number }} as pools using (class_{{ number }})
+    where units.stands and not pools.enough
+    window smallest as (partition by class_{{ number }} order by units.n, units.class)
+),
+taken_{{ number }} as materialized (
+    select * from candidates_{{ number }} where place = 1 or hidden + slack < to_hide
 ),
 units_{{ number }} as materialized (
     select
@@ -176,34 +160,39 @@ units_{{ number }} as materialized (
         n,
         cell_key,
         stands
-    from marked_{{ number }}
-    where stands and not is_taken
+    from units_{{ number - 1 }}
+    where stands and class not in (select class from taken_{{ number }})
     union all
     select
         {{ number }},
-        class_{{ number }},
+        pools.class_{{ number }},
         {%- for later in range(number + 1, last + 1) %}
-        class_{{ later }},
+        pools.class_{{ later }},
         {%- endfor %}
-        sum(n)::integer,
-        bit_xor(cell_key),
-        bool_or(is_taken) or bool_or(pools.enough)
-    from marked_{{ number }}
-    join pools_{{ number }} as pools using (class_{{ number }})
-    where not stands or is_taken
-    group by class_{{ number }}
-        {%- for later in range(number + 1, last + 1) %}, class_{{ later }}{% endfor %}
-){{ ',' if not loop.last }}
+        pools.hidden + coalesce(given.n, 0)::integer,
+        pools.pool_key # coalesce(given.cell_key, 0),
+        pools.enough or given.n is not null
+    from pools_{{ number }} as pools
+    left join (
+        select class_{{ number }}, sum(n) as n, bit_xor(cell_key) as cell_key
+        from taken_{{ number }}
+        group by class_{{ number }}
+    ) as given using (class_{{ number }})
+)
 {%- endfor %}
-{%- if last == 0 %}
-root as (select 1)
-{%- endif %}
+select step, class, n, cell_key from units_{{ last }} where stands;
+{% endmacro %}
+
+{# Cells: the classes to release, with their values; any one person of a class knows them. #}
+{% macro tell_cells(plan) %}
+drop table if exists pg_temp.release_cells;
+create temporary table release_cells on commit drop as
 {%- for step in plan.ladder %}
 {%- set number = loop.index0 %}
 {%- set values = values_at_step(plan, step) %}
 {{ 'union all' if not loop.first }}
 select
-    {{ number }} as step,
+    units.step,
     told.period_kind,
     told.period
     {%- for dimension in plan.dimensions %},
@@ -211,24 +200,27 @@ select
     {%- endfor %},
     units.n,
     units.cell_key
-from units_{{ last }} as units
+from pg_temp.release_units as units
 join (
     select
-        nodes.class_{{ number }} as class,
-        min(leaves.period_kind) as period_kind,
-        min(leaves.period) as period
+        class,
+        min(period_kind) as period_kind,
+        min(period) as period
         {%- for dimension in plan.dimensions %},
         min({{ values[loop.index0] }}) as {{ dimension.name }}
         {%- endfor %}
-    from pg_temp.release_nodes as nodes
-    join pg_temp.release_leaves as leaves on leaves.leaf = nodes.class_0
-    where nodes.class_{{ number }} in (
-        select class from units_{{ last }} where stands and step = {{ number }}
-    )
-    group by nodes.class_{{ number }}
+    from (
+        select *, {{ class_at(plan, number) }} as class
+        from pg_temp.release_people
+        where exists (select from pg_temp.release_units where step = {{ number }})
+    ) as people
+    where class in (select class from pg_temp.release_units where step = {{ number }})
+    group by class
 ) as told using (class)
-where units.stands and units.step = {{ number }}
+where units.step = {{ number }}
 {%- endfor %};
+-- People go as soon as they are counted.
+drop table pg_temp.release_people;
 {{ gather_alike(plan) }}
 {{ gate_sensitive(plan) }}
 {% endmacro %}
