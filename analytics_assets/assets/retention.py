@@ -8,16 +8,10 @@ import dagster as dg
 
 from analytics_assets.assets.specs import OWNERS, column_schema
 from analytics_assets.partitions import SINGLE_RUN
+from analytics_assets.privacy.plan import shipped_plan
 from analytics_assets.resources import Platform
 
-RELEASED = (
-    ["anonymous", "analytics_events"],
-    ["published", "ai_usage_trends"],
-    ["published", "archetype_distribution"],
-    ["published", "event_trends"],
-    ["published", "install_trends"],
-    ["published", "search_trends"],
-)
+RELEASED = tuple(name.split(".") for name in shipped_plan().tables)
 REBUILT = (
     ["marts", "event_aggregations"],
     ["marts", "daily_metrics"],
