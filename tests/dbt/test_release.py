@@ -108,7 +108,7 @@ def test_classes_and_counts_are_what_the_rule_says_person_by_person(world: World
     expected = released(units, world.weights, sensitive=5, given=(0, 1, 7, 8, 9))
     assert Counter(world.after["first"].events(ORACLE)) == expected
     assert min(expected.values()) > 10
-    assert {unit.step for unit in units} >= {1, 2, 3}, "the people of this test are too alike"
+    assert {unit.step for unit in units} >= {2, 3, 4}, "the people of this test are too alike"
     assert sum(unit.n for unit in units) == 400, "where something is released, everybody is"
     assert {row[5] for row in expected} - {None}, "no skill was told at all"
 

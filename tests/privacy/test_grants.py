@@ -53,11 +53,14 @@ MATRIX: dict[str, dict[str, set[str]]] = {
             "SELECT (period_kind)",
             "SELECT (period)",
         },
+        "vault.noise_table": READ,
         "ops.*": WRITE,
+        "ops.release_plan": READ,
+        "ops.release_ledger": {"SELECT", "INSERT"},
     },
 }
 SECRET_FUNCTIONS = {
-    "vault.person_key(text,date,text)",
+    "vault.person_keys(text,date,text[],bigint[])",
     "vault.forbidden_values(text[])",
     "vault.refuse()",
     "vault.guard_release()",

@@ -210,7 +210,7 @@ $$;
 -- Sums of days that are past their time stand for them from then on, month by whole month: made from
 -- what was published, never from raw, since a second measurement could be set against the first.
 -- Returns how many months.
-create or replace function vault.roll_up_days(target text, kept_from date)
+create or replace function ops.roll_up_days(target text, kept_from date)
 returns integer
 language plpgsql
 security definer
@@ -290,13 +290,12 @@ $$;
 
 revoke all on function
     vault.refuse(), vault.guard_release(), vault.forbidden_values(text[]),
-    vault.roll_up_days(text, date)
+    ops.roll_up_days(text, date)
 from public;
 grant execute on function vault.refuse(), vault.guard_release()
     to release_owner, analytics_pipeline;
 grant execute on function vault.forbidden_values(text[]) to analytics_pipeline;
-grant usage on schema vault to analytics_retention;
-grant execute on function vault.roll_up_days(text, date) to analytics_retention;
+grant execute on function ops.roll_up_days(text, date) to analytics_retention;
 
 create or replace trigger refuse_small_class
 before insert or update on vault.release_counts
