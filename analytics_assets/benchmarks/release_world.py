@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import psycopg
 from psycopg import sql
 
+from analytics_assets.store.database import Database, qualified
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -140,6 +142,25 @@ def fill(connection: psycopg.Connection[Any], world: ReleaseWorld) -> None:
                 for row in rows:
                     copy.write_row(row)
         connection.execute(sql.SQL("analyze {}").format(name))
+
+
+def forget(database: Database) -> None:
+    """Empty all released tables, the ledger and the keys, as nobody but an administrator could.
+
+    For databases made to be measured or tested alone.
+    """
+    from analytics_assets.privacy.plan_store import current_entries
+
+    with database.connect_as_admin(database.name, autocommit=False) as admin:
+        for table in (*current_entries(admin), "ops.release_ledger"):
+            for statement in (
+                "alter table {} disable trigger user",
+                "truncate {}",
+                "alter table {} enable trigger user",
+            ):
+                admin.execute(sql.SQL(statement).format(qualified(table)))
+        admin.execute("truncate vault.period_keys")
+        admin.commit()
 
 
 def _built(world: ReleaseWorld) -> Iterator[tuple[date, datetime]]:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import random
 import shutil
+import subprocess
+import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +24,19 @@ import psycopg
 import pytest
 from dbt_runs import PROJECT_DIR, DbtBuilder, DbtOutcome
 
-from analytics_assets.benchmarks.release_world import Profile, ReleaseWorld, draw_world, fill
+from analytics_assets.benchmarks.release_world import (
+    Profile,
+    ReleaseWorld,
+    draw_world,
+    fill,
+    forget,
+)
 from analytics_assets.privacy.floor import k_floor_violations
 from analytics_assets.privacy.forbidden import scan
 from analytics_assets.privacy.period_keys import ensure_period_keys
 from analytics_assets.privacy.plan import PLAN_FILE, load_plan
 from analytics_assets.privacy.plan_store import current_entries
+from analytics_assets.retention.roll_up import roll_up
 from analytics_assets.store.database import Database
 from analytics_assets.store.migrate import migrate
 
@@ -48,12 +58,8 @@ class Releases:
     def start_over(self, world: ReleaseWorld, *, keys: int | None = 5) -> None:
         """Forget all releases; put the world in, and draw keys from the seed where there is one."""
         self.world = world
-        with self.database.connect_as_admin(self.database.name) as admin:
-            for table in (*current_entries(self.connection), "ops.release_ledger"):
-                admin.execute(f"alter table {table} disable trigger user".encode())
-                admin.execute(f"truncate {table}".encode())
-                admin.execute(f"alter table {table} enable trigger user".encode())
-            admin.execute("truncate vault.period_keys, raw.users")
+        forget(self.database)
+        self.connection.execute("delete from raw.users")
         fill(self.connection, world)
         if keys is not None:
             self.draw_keys(keys)
@@ -179,24 +185,18 @@ def test_erased_people_and_a_full_refresh_leave_what_was_released(
 def test_two_runs_that_close_the_same_periods_at_once_release_them_once(
     built: Releases, world: ReleaseWorld
 ) -> None:
+    """The second waits until the first, held up before its insert, has closed them."""
     built.start_over(world)
     built.run().check()
     alone = built.rows()
     built.start_over(world)
-    runs = [
-        built.builder.start(
-            START,
-            world.closes_at.date(),
-            select="event_trends",
-            lane=f"lane-{number}",
-            as_of=world.closes_at,
-            start_day=START,
-            extra=ONLY_MODELS,
-        )
-        for number in range(2)
-    ]
-    told = [run.communicate(timeout=120)[0] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], told
+    with held_before_the_insert(built) as (first, let_go):
+        waiting = threading.Thread(target=_once, args=(built, "advisory", let_go))
+        waiting.start()
+        built.run().check()
+        waiting.join()
+        said, _ = first.communicate(timeout=60)
+        assert first.returncode == 0, said
     assert built.rows() == alone, "the same keys draw the same noise"
     assert k_floor_violations(built.connection) == []
 
@@ -208,26 +208,13 @@ def test_a_crash_between_noise_and_insert_is_followed_by_the_same_release(
     built.run().check()
     undisturbed = built.rows()
     built.start_over(world)
-    with built.database.connect_as_admin(built.database.name, autocommit=False) as admin:
-        admin.execute("lock table published.event_trends in share mode")
-        run = built.builder.start(
-            START,
-            world.closes_at.date(),
-            select="event_trends",
-            as_of=world.closes_at,
-            start_day=START,
-            extra=ONLY_MODELS,
-        )
-        deadline = time.monotonic() + 60
-        while not _waiting(built):
-            assert run.poll() is None, run.communicate()
-            assert time.monotonic() < deadline, "it never came to the insert"
-            time.sleep(0.1)
+    with held_before_the_insert(built) as (run, _):
         # The process first: dbt would come back on a connection of its own.
         run.kill()
         run.wait()
-        for (pid,) in _waiting(built):
-            admin.execute("select pg_terminate_backend(%s, 5000)", [pid])
+        for pid in _waiting(built, "relation"):
+            with built.database.connect_as_admin(built.database.name) as admin:
+                admin.execute("select pg_terminate_backend(%s, 5000)", [pid])
     assert built.rows() == []
     assert built.ledger() == {}
     assert built.query("select * from vault.release_counts") == []
@@ -235,11 +222,55 @@ def test_a_crash_between_noise_and_insert_is_followed_by_the_same_release(
     assert built.rows() == undisturbed
 
 
-def _waiting(built: Releases) -> list[Row]:
-    return built.query(
-        "select pid from pg_stat_activity where datname = current_database()"
-        " and wait_event_type = 'Lock' and query like '%insert into%event_trends%'"
-    )
+@contextmanager
+def held_before_the_insert(
+    built: Releases,
+) -> Iterator[tuple[subprocess.Popen[str], Callable[[], None]]]:
+    """A release in a process of its own that has counted and drawn, and waits to insert."""
+    target = built.builder.folder / "target" / "partial_parse.msgpack"
+    lane = built.builder.folder / "lane"
+    lane.mkdir(exist_ok=True)
+    shutil.copyfile(target, lane / target.name)
+    with built.database.connect_as_admin(built.database.name, autocommit=False) as admin:
+        admin.execute("lock table published.event_trends in share mode")
+        run = built.builder.start(
+            START,
+            built.world.closes_at.date(),
+            select="event_trends",
+            as_of=built.world.closes_at,
+            start_day=START,
+            extra=ONLY_MODELS,
+        )
+        try:
+            _once(built, "relation", lambda: None, run)
+            yield run, admin.rollback
+        finally:
+            run.kill()
+
+
+def _once(
+    built: Releases,
+    event: str,
+    act: Callable[[], None],
+    run: subprocess.Popen[str] | None = None,
+) -> None:
+    """Act as soon as a session waits for that kind of lock."""
+    deadline = time.monotonic() + 60
+    while not _waiting(built, event):
+        assert run is None or run.poll() is None, run.communicate()
+        assert time.monotonic() < deadline, f"no session ever waited for a lock ({event})"
+        time.sleep(0.05)
+    act()
+
+
+def _waiting(built: Releases, event: str) -> list[int]:
+    with built.database.connect_as_admin(built.database.name) as admin:
+        rows = admin.execute(
+            "select pid from pg_stat_activity where datname = current_database()"
+            " and wait_event_type = 'Lock' and wait_event = %s and query like '%%event_trends%%'",
+            [event],
+        ).fetchall()
+    return [pid for (pid,) in rows]
 
 
 def test_accounts_merged_after_their_days_were_built_count_once(built: Releases) -> None:
@@ -287,6 +318,31 @@ def test_where_no_day_could_be_told_the_week_is_and_then_the_month(built: Releas
     assert set(told) == set(monday[1:])
     assert all(abs(people - 70) <= 6 for people in told.values())
     assert k_floor_violations(built.connection) == []
+
+
+@pytest.mark.parametrize("people", [120, 400])
+def test_what_is_released_still_tells_the_truth(built: Releases, people: int) -> None:
+    """Kept person-days, the weekly trend and the shares of archetypes, against the drawn people."""
+    world = draw_world(people, days=35, start=START)
+    built.start_over(world)
+    built.run("tag:release").check()
+    assert abs(len(built.rows(EVENTS)) - len(world.profiles)) <= 0.05 * len(world.profiles)
+    by_week: dict[date, set[str]] = defaultdict(set)
+    by_archetype: dict[str, set[str]] = defaultdict(set)
+    for profile in world.profiles:
+        by_week[profile.day - timedelta(days=profile.day.weekday())].add(profile.subject)
+        if profile.day.month == 5:
+            by_archetype[profile.archetype].add(profile.subject)
+    weeks = {row[0]: row[2] for row in built.rows("published.ai_usage_trends")}
+    off = sum(abs(weeks[week] - len(subjects)) for week, subjects in by_week.items())
+    assert off <= 0.10 * sum(map(len, by_week.values()))
+    if people < 400:
+        return
+    told = {row[1]: row[2] for row in built.rows("published.archetype_distribution")}
+    everybody = sum(map(len, by_archetype.values()))
+    for archetype, subjects in by_archetype.items():
+        share = told.get(archetype, 0) / sum(told.values())
+        assert abs(share - len(subjects) / everybody) <= 0.03, archetype
 
 
 MODEL = """\
@@ -384,9 +440,10 @@ def test_days_past_their_time_become_sums_of_what_was_published(
         if kind == "day" and day.month == 4:
             april[spoken] += people
     kept = [row for row in own.rows(table) if row[1] == "week" or row[0].month == 5]
-    with own.database.connect("analytics_retention", autocommit=True) as retention:
-        for _ in range(2):  # the second time there is nothing left to do
-            retention.execute("select ops.roll_up_days(%s, '2026-05-20')", [table])
+    # 365 days after 20 May, when all of April is past its time; the second time nothing is.
+    year_later = datetime(2027, 5, 20, tzinfo=UTC)
+    assert roll_up(own.database, year_later).get(table) == 1
+    assert roll_up(own.database, year_later) == {}
     assert own.rows(table) == kept
     months = own.rows(f"{table}_monthly")
     assert {spoken: people for _, spoken, people in months} == april

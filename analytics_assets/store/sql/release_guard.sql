@@ -221,6 +221,7 @@ declare
     names text;
     typed text;
     of_days text;
+    any_past boolean;
     months integer;
 begin
     select entry into plan
@@ -243,6 +244,16 @@ begin
     into names, typed
     from jsonb_array_elements(plan -> 'dimensions') with ordinality as listed (dimension, place)
     where not (dimension ->> 'mean')::boolean;
+    of_days := format(
+        '%s and date_trunc(%L, %I) + interval %L <= %L::date',
+        case when plan ->> 'kind_column' is null then 'true'
+            else format('%I = %L', plan ->> 'kind_column', 'day') end,
+        'month', plan ->> 'period_column', '1 month', kept_from
+    );
+    execute format('select exists (select from %s where %s)', target, of_days) into any_past;
+    if not any_past then
+        return 0;
+    end if;
     if to_regclass(plan ->> 'monthly') is null then
         execute format(
             'create table %1$s (month date not null %2$s,'
@@ -252,12 +263,6 @@ begin
             plan ->> 'monthly', typed
         );
     end if;
-    of_days := format(
-        '%s and date_trunc(%L, %I) + interval %L <= %L::date',
-        case when plan ->> 'kind_column' is null then 'true'
-            else format('%I = %L', plan ->> 'kind_column', 'day') end,
-        'month', plan ->> 'period_column', '1 month', kept_from
-    );
     execute format(
         $sql$
             with gone as (
