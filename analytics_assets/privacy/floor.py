@@ -106,9 +106,7 @@ def k_floor_violations(connection: psycopg.Connection[Any], table: str | None = 
     ]
 
 
-def _violations(
-    connection: psycopg.Connection[Any], name: str, entry: dict[str, Any]
-) -> list[str]:
+def _violations(connection: psycopg.Connection[Any], name: str, entry: dict[str, Any]) -> list[str]:
     columns = [sql.Identifier(dimension["name"]) for dimension in entry["dimensions"]]
     people, kind = entry["count_column"], entry["kind_column"]
     listed = sql.SQL(", ").join(columns)

@@ -1,8 +1,9 @@
 """The guard over what may not stand in ``anonymous`` and ``published``.
 
 Belongs here: types of columns that are refused, and scanning what is stored. Does not: names that
-are refused (column_names.py) or recognising a value, which is one SQL function (``vault.forbidden_values`` in store/sql/
-release_guard.sql) that the release and its trigger use too. Invariant: a finding never holds the
+are refused (column_names.py) or recognising a value, which is one SQL function
+(``vault.forbidden_values`` in store/sql/release_guard.sql) that the release and its trigger use
+too. Invariant: a finding never holds the
 value it found.
 """
 
@@ -88,7 +89,7 @@ def scan(
 def _planned_columns(
     connection: psycopg.Connection[Any],
 ) -> tuple[dict[str, set[str]], set[tuple[str, str]]]:
-    """Columns of every planned table, and the only identifiers that may leave: random, one a row."""
+    """Columns of every planned table, and the identifiers that may leave: random, one a row."""
     planned: dict[str, set[str]] = {}
     random_ids = set()
     for name, entry in current_entries(connection).items():

@@ -28,9 +28,7 @@ def periods(connection: Connection, kind: str) -> list[date]:
     ]
 
 
-def keyed(
-    connection: Connection, day: date, subjects: list[str]
-) -> list[tuple[bytes, int, int]]:
+def keyed(connection: Connection, day: date, subjects: list[str]) -> list[tuple[bytes, int, int]]:
     return connection.execute(
         "select * from vault.person_keys('day', %s, %s, %s)",
         [day, subjects, list(range(len(subjects)))],

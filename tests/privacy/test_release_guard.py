@@ -241,7 +241,9 @@ def test_the_pipeline_only_appends(pipeline: Connection, table: str, statement: 
         "select ops.roll_up_days('published.event_trends', '2026-01-01')",
     ],
 )
-def test_the_pipeline_rewrites_neither_ledger_nor_plan(pipeline: Connection, statement: str) -> None:
+def test_the_pipeline_rewrites_neither_ledger_nor_plan(
+    pipeline: Connection, statement: str
+) -> None:
     close_period(pipeline, EVENTS, 1, 11)
     with pytest.raises((Refused, Denied)):
         pipeline.execute(statement.encode())

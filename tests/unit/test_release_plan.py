@@ -86,7 +86,12 @@ def test_the_shipped_plan_covers_both_zones() -> None:
         ("- {city: value, score: 5}", "- {city: value}", 15, "no step tells 'score'"),
         ("hierarchy: regions", "hierarchy: nations", 11, "not one of the hierarchies"),
         ("score: [city]", "score: [language]", 14, "'language' is no other dimension"),
-        ("reads: [interaction]", "reads: [interaction]\n    window: 7", 10, "'window' is not one of"),
+        (
+            "reads: [interaction]",
+            "reads: [interaction]\n    window: 7",
+            10,
+            "'window' is not one of",
+        ),
         ("dimensions:", "dimensions: [city]\n    means:", 10, "must be a mapping"),
         ("from: raw_score", 'from: "raw score"', 12, "is no column of a model"),
     ],
@@ -95,9 +100,7 @@ def test_a_mistake_is_named_with_its_line(
     tmp_path: Path, old: str, new: str, line: int, says: str
 ) -> None:
     found = problems(tmp_path, old, new)
-    assert any(
-        problem.startswith(f"{line}:") and says in problem for problem in found
-    ), found
+    assert any(problem.startswith(f"{line}:") and says in problem for problem in found), found
 
 
 def test_all_mistakes_are_named_together(tmp_path: Path) -> None:
