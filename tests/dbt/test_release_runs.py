@@ -23,6 +23,8 @@ from typing import Any
 import psycopg
 import pytest
 from dbt_runs import PROJECT_DIR, DbtBuilder, DbtOutcome
+from psycopg.types.json import Jsonb
+from raw_rows import RawRows
 
 from analytics_assets.benchmarks.release_world import (
     Profile,
@@ -31,6 +33,7 @@ from analytics_assets.benchmarks.release_world import (
     fill,
     forget,
 )
+from analytics_assets.privacy.erasure import PersonUnknown, erase
 from analytics_assets.privacy.floor import k_floor_violations
 from analytics_assets.privacy.forbidden import scan
 from analytics_assets.privacy.period_keys import ensure_period_keys
@@ -343,6 +346,65 @@ def test_what_is_released_still_tells_the_truth(built: Releases, people: int) ->
     for archetype, subjects in by_archetype.items():
         share = told.get(archetype, 0) / sum(told.values())
         assert abs(share - len(subjects) / everybody) <= 0.03, archetype
+
+
+def test_an_erased_person_is_in_no_zone_and_in_what_was_released_as_before(
+    built: Releases, world: ReleaseWorld
+) -> None:
+    """By any of the person's accounts."""
+    built.start_over(world)
+    built.run("tag:release").check()
+    before = {name: built.rows(name) for name in current_entries(built.connection)}
+    at = datetime(2026, 4, 28, 9, tzinfo=UTC)
+    raw = RawRows(built.connection)
+    for user, subject in (("person-000001", "human"), ("second", "human"), ("other", "other")):
+        raw.history("users", [{"user_id": user, "valid_from": at, "subject": subject}])
+        raw.events(
+            [
+                {
+                    "event_category": "content",
+                    "event_type": "project.created",
+                    "timestamp": at,
+                    "user_id": user,
+                    "subject": user,
+                }
+            ]
+        )
+        talk = {"conversation_id": f"talk of {user}", "user_id": user, "started_at": at}
+        raw.table("conversations", [talk], "started_at")
+        answer = {"message_id": f"to {user}", "conversation_id": f"talk of {user}"}
+        answer |= {"role": "assistant", "content": "Hello.", "created_at": at}
+        raw.table("messages", [answer], "created_at")
+        built.connection.execute(
+            "insert into vault.known_identifiers values (%s, 'name', %s)", [user, user.title()]
+        )
+        built.connection.execute(
+            "insert into inbox.entries (kind, source, payload) values ('user', 'test', %s)",
+            [Jsonb({"user_id": user})],
+        )
+    erasure = erase(built.connection, "second")
+    assert erasure.complete
+    assert erasure.deleted.keys() >= {
+        "inbox.entries",
+        "raw.users",
+        "raw.platform_events",
+        "raw.conversations",
+        "raw.messages",
+        "vault.known_identifiers",
+        "marts.int_profile_days",
+        "marts.int_subject_days",
+    }
+    assert built.query("select message_id from raw.messages") == [("to other",)]
+    assert built.query("select day from ops.dirty_days where reason = 'deletion'") == [
+        (at.date(),)
+    ]
+    with pytest.raises(PersonUnknown, match="Nothing was deleted"):
+        erase(built.connection, "second")
+    built.connection.execute("delete from ops.dirty_days")
+    built.run("tag:release").check()
+    assert {name: built.rows(name) for name in before} == before
+    for table in ("inbox.entries", "raw.conversations", "raw.messages", "raw.platform_events"):
+        built.connection.execute(f"delete from {table}".encode())
 
 
 MODEL = """\

@@ -45,7 +45,7 @@ MATRIX: dict[str, dict[str, set[str]]] = {
         "anonymous.*": APPEND,
         "published.*": APPEND,
         "vault.known_identifiers": WRITE,
-        "vault.consent_ledger": READ,
+        "vault.consent_ledger": PRUNE,
         "vault.release_counts": {"SELECT", "INSERT", "DELETE"},
         "vault.period_keys": {
             "INSERT",
