@@ -32,6 +32,7 @@ class Benchmark(StrEnum):
     imports = "imports"
     collector = "collector"
     queries = "queries"
+    release = "release"
 
 
 EVERYDAY = (
@@ -40,6 +41,7 @@ EVERYDAY = (
     Benchmark.pipeline,
     Benchmark.backfill,
     Benchmark.collector,
+    Benchmark.release,
 )
 MOST_COLLECTED = 200_000
 USUAL = 1_000_000
@@ -98,6 +100,10 @@ def _measure(name: Benchmark, events: int, folder: Path | None) -> list[Figure]:
         from analytics_assets.benchmarks.queries import queries
 
         return queries(events, folder)
+    if name is Benchmark.release:
+        from analytics_assets.benchmarks.release import release
+
+        return release(folder=folder)
     if name is Benchmark.growth:
         return _growth(events, folder)
     if name is Benchmark.backfill:

@@ -1,14 +1,14 @@
 """The guard over what may not stand in ``anonymous`` and ``published``.
 
-Belongs here: names and types of columns that are refused, and scanning what is stored. Does not:
-recognising a value, which is one SQL function (``vault.forbidden_values`` in store/sql/
-release_guard.sql) that the release and its trigger use too. Invariant: a finding never holds the
+Belongs here: types of columns that are refused, and scanning what is stored. Does not: names that
+are refused (column_names.py) or recognising a value, which is one SQL function
+(``vault.forbidden_values`` in store/sql/release_guard.sql) that the release and its trigger use
+too. Invariant: a finding never holds the
 value it found.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,28 +16,14 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from analytics_assets.privacy.column_names import is_forbidden_name
+from analytics_assets.privacy.plan_store import current_entries
+
 RELEASED_SCHEMAS = ("anonymous", "published")
 
-# Refused as a whole name or as part of one: author_email, user_id_hash, primary_repo_name.
-FORBIDDEN_COLUMNS = (
-    "username", "user_name", "login", "handle", "nickname", "nick", "full_name", "first_name",
-    "last_name", "display_name", "email", "email_address", "phone", "address", "avatar",
-    "github_id", "github", "user_id", "user", "subject", "person", "person_key", "person_id",
-    "account_id", "author", "committer", "ip", "ip_address", "ip_id", "session", "session_id",
-    "device_id", "fingerprint", "cookie", "token", "api_key", "repo", "repos", "repo_name",
-    "repo_names", "repository", "repositories", "organisation", "organization", "commit",
-    "commit_hash", "commit_hashes", "commit_sha", "sha", "event_id", "entity_id", "event_data",
-    "metadata", "payload", "conversation_id", "message_id", "job_id", "hostname", "host",
-    "ingested_at", "timestamp",
-)  # fmt: skip
 # Whatever is not here could carry more than a bucket, a label, a count or a day.
 ALLOWED_TYPES = frozenset({"date", "int2", "int4", "int8", "numeric", "float8", "bool", "text"})
 TEXT_TYPES = frozenset({"text", "varchar", "bpchar", "name", "citext"})
-# The only identifiers that may leave: random, one per row.
-RANDOM_IDS = frozenset({("anonymous", "analytics_events", "id")})
-
-_WORD = re.compile(r"[a-z0-9]+")
-_FORBIDDEN_WORDS = tuple(tuple(name.split("_")) for name in FORBIDDEN_COLUMNS)
 _COLUMNS = """
     select namespace.nspname, class.relname, attribute.attname, type.typname,
            has_column_privilege(class.oid, attribute.attnum, 'select')
@@ -66,16 +52,6 @@ class Finding:
         return f"{self.schema}.{self.table}.{self.column}: {self.reason}"
 
 
-def is_forbidden_name(column: str) -> bool:
-    """Whether a column's name holds a forbidden name as whole words, whatever its case.
-
-    ``camelCase`` is read as words too.
-    """
-    words = _WORD.findall(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", column).lower())
-    joined = "".join(words)
-    return any(_holds(words, name) or joined == "".join(name) for name in _FORBIDDEN_WORDS)
-
-
 def scan(
     connection: psycopg.Connection[Any],
     schemas: Sequence[str] = RELEASED_SCHEMAS,
@@ -86,8 +62,7 @@ def scan(
 
     By name, by type, by standing outside the planned columns, and by the values of text columns.
     """
-    from analytics_assets.store.models import metadata
-
+    planned, random_ids = _planned_columns(connection)
     wanted = None if tables is None else set(tables)
     if wanted is not None:
         schemas = sorted({schema for schema, _ in wanted})
@@ -97,13 +72,13 @@ def scan(
     ).fetchall():
         if wanted is not None and (schema, table) not in wanted:
             continue
-        planned = metadata.tables.get(f"{schema}.{table}")
+        where = f"{schema}.{table}"
         reasons: list[str] = []
         if is_forbidden_name(column):
             reasons.append("forbidden column name")
-        if kind not in ALLOWED_TYPES and (schema, table, column) not in RANDOM_IDS:
+        if kind not in ALLOWED_TYPES and (where, column) not in random_ids:
             reasons.append(f"type {kind} may not be released")
-        if planned is None or column not in planned.columns:
+        if column not in planned.get(where, ()):
             reasons.append("column is not planned")
         if kind in TEXT_TYPES and readable:
             reasons += _forbidden_values(connection, schema, table, column)
@@ -111,11 +86,20 @@ def scan(
     return findings
 
 
-def _holds(words: list[str], name: tuple[str, ...]) -> bool:
-    return any(
-        tuple(words[start : start + len(name)]) == name
-        for start in range(len(words) - len(name) + 1)
-    )
+def _planned_columns(
+    connection: psycopg.Connection[Any],
+) -> tuple[dict[str, set[str]], set[tuple[str, str]]]:
+    """Columns of every planned table, and the identifiers that may leave: random, one a row."""
+    planned: dict[str, set[str]] = {}
+    random_ids = set()
+    for name, entry in current_entries(connection).items():
+        planned[name] = set(entry["columns"])
+        if entry["count_column"] is None:
+            random_ids.add((name, "id"))
+        if entry["monthly"]:
+            shown = {column["name"] for column in entry["dimensions"] if not column["mean"]}
+            planned[entry["monthly"]] = {"month", "released"} | shown
+    return planned, random_ids
 
 
 def _forbidden_values(

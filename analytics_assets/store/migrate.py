@@ -8,7 +8,7 @@ nothing, and it is the only code that connects as administrator or owner.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from alembic import command
@@ -23,6 +23,9 @@ from analytics_assets.store.database import (
     DatabaseUnavailable,
     check_version,
 )
+
+if TYPE_CHECKING:
+    from analytics_assets.privacy.plan import ReleasePlan
 
 MAINTENANCE_DATABASE = "postgres"
 RELEASE_OWNER = "release_owner"
@@ -50,11 +53,17 @@ REPEATABLE_SCRIPTS = (
 _MIGRATION_LOCK = "analytics-assets migrate"
 
 
-def migrate(database: Database) -> None:
+def migrate(database: Database, plan: ReleasePlan | None = None) -> None:
     """Create or update everything the platform needs on the server.
 
-    Raises DatabaseUnavailable when the server cannot be reached or is older than 15.
+    ``plan`` is the release plan to apply, that of ``privacy/plan.yaml`` if None. Raises
+    DatabaseUnavailable when the server cannot be reached or is older than 15, PlanError when the
+    plan is wrong or does not fit the tables that stand.
     """
+    from analytics_assets.privacy.plan import load_plan
+    from analytics_assets.privacy.plan_store import apply_plan
+
+    plan = plan or load_plan()
     with database.connect_as_admin(MAINTENANCE_DATABASE) as admin:
         check_version(admin)
         admin.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [_MIGRATION_LOCK])
@@ -65,6 +74,8 @@ def migrate(database: Database) -> None:
             _create_schemas(connection)
         _upgrade(database)
         _apply_scripts(database)
+        with database.connect("analytics_owner") as owner:
+            apply_plan(owner, plan)
 
 
 def open_migrated(settings: Settings) -> Database:
@@ -179,13 +190,16 @@ def _apply_scripts(database: Database) -> None:
 
 
 def is_migrated(database: Database) -> bool:
-    """Whether the database is at the newest migration."""
+    """Whether the database is at the newest migration and release plan."""
     from alembic.script import ScriptDirectory
+
+    from analytics_assets.privacy.plan import load_plan
+    from analytics_assets.privacy.plan_store import is_applied
 
     head = ScriptDirectory.from_config(alembic_config(database)).get_current_head()
     try:
         with database.connect("analytics_pipeline") as connection:
             row = connection.execute("select version_num from ops.alembic_version").fetchone()
+            return row is not None and row[0] == head and is_applied(connection, load_plan())
     except (DatabaseUnavailable, psycopg.Error):
         return False
-    return row is not None and row[0] == head

@@ -12,7 +12,7 @@
         case
             when ({{ score }}) < 0 then 0
             when ({{ score }}) > 100 then 100
-            else floor(({{ score }})::numeric / {{ step }}) * {{ step }}
+            else floor({{ score }})::integer / {{ step }} * {{ step }}
         end
-    )::integer
+    )
 {%- endmacro %}

@@ -2,41 +2,65 @@
     The release: the one way by which anything derived from people leaves the platform.
 
     A model materialized as `release` selects one row per person and period: period_kind, period,
-    subject and the leaves its ladder names, from the days of `closing_days()`. This counts people,
-    generalises small classes, inserts what is large enough and closes the periods, all in one
-    transaction: it happens once per period, or not at all. There is no path here that creates,
-    replaces or empties a table, so `--full-refresh` changes nothing.
+    subject and the columns its dimensions are made from, of the days of `closing_days()`. What
+    becomes of them stands in the release plan (analytics_assets/privacy/plan.yaml, read here from
+    ops.release_plan). This counts people, generalises small classes (release_tree.sql), adds noise,
+    inserts and closes the periods, all in one transaction: it happens once per period, or not at
+    all. There is no path here that creates, replaces or empties a table, so `--full-refresh`
+    changes nothing.
 
     A period closes when its hold-back has passed, every day of it was built after the day was over
-    (int_built_days), none is dirty outside this run's window, and its key exists. This does not
-    depend on the window: the job for yesterday closes the day that is three days back.
+    (int_built_days), and none is dirty outside this run's window. This does not depend on the
+    window: the job for yesterday closes the day that is three days back.
 #}
 {% materialization release, adapter='postgres' %}
     {%- set table = this.schema ~ '.' ~ this.identifier -%}
-    {%- set plan = release_plan().get(table) -%}
-    {%- if plan is none -%}
-        {{ exceptions.raise_compiler_error(table ~ " is not in release_plan()") }}
-    {%- endif -%}
-    {%- set rows = release_rows(table, plan) -%}
-
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
+    {% call statement('lock') -%}
+        select pg_advisory_xact_lock(hashtextextended('{{ table }}', 0));
+        -- Hashes of people and leaves; what does not fit would be sorted on disk.
+        set local work_mem = '96MB';
+    {%- endcall %}
+    {#- Read under the lock: of two runs at once the second finds what the first has closed. -#}
+    {%- set plan = release_plan_of(table) -%}
+    {%- set rows = release_rows(plan) -%}
+    {% call statement('periods') -%}
+        {{ find_closing_periods(table, plan) }}
+    {%- endcall %}
+    {{ refuse_periods_without_keys(table) }}
+    {%- set stages = [plan.periods] -%}
+    {%- for kind in plan.otherwise -%}{%- do stages.append([kind]) -%}{%- endfor -%}
+    {%- for kinds in stages %}
+    {% call statement('days') -%}
+        {{ choose_days(table, plan, kinds) }}
+    {%- endcall %}
+    {%- if loop.first or run_query('select exists (select from pg_temp.release_days)').rows[0][0] %}
+    {% call statement('model') -%}
+        {{ read_model(sql) }}
+    {%- endcall %}
+    {{ refuse_missing_columns(table, plan) }}
+    {% call statement('count') -%}
+        {{ count_people(plan) }}
+        {{ grow_tree(plan) }}
+        {{ tell_cells(plan) }}
+        {{ count_classes(plan) }}
+    {%- endcall %}
+    {%- endif %}
+    {%- endfor %}
     {%- if config.get('contract').enforced -%}
         {%- do get_assert_columns_equivalent(rows) -%}
     {%- endif -%}
-    {% call statement('count') -%}
-        select pg_advisory_xact_lock(hashtextextended('{{ table }}', 0));
-        {{ find_closing_periods(table, plan) }}
-        {{ count_leaves(plan, sql) }}
-        {{ count_classes(table, plan) }}
+    {% call statement('counts') -%}
+        {{ insert_counts(table, plan) }}
     {%- endcall %}
     {% call statement('main') -%}
-        insert into {{ this }} ({{ release_columns(plan) | join(', ') }})
+        insert into {{ this }} ({{ plan.columns | join(', ') }})
         {{ rows }}
     {%- endcall %}
     {% call statement('close') -%}
-        {{ close_periods(table) }}
+        {{ close_periods(table, plan) }}
     {%- endcall %}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}
@@ -54,12 +78,35 @@
     pg_temp.release_days
 {%- endmacro %}
 
+{# What more people than this did may be told; FLOOR in analytics_assets/privacy/plan.py. #}
+{% macro release_floor() -%}
+    {{- return(10) -}}
+{%- endmacro %}
+
+{# The table's entry in the plan, with its version and where it stands in the plan's file. #}
+{% macro release_plan_of(table) -%}
+    {%- set found = run_query(
+        "select entry::text, version, places::text from ops.release_plan"
+        " where release_table = '" ~ table ~ "' and retired_at is null"
+        " order by version desc limit 1"
+    ).rows -%}
+    {%- if not found -%}
+        {{ exceptions.raise_compiler_error(
+            table ~ " is not in the release plan: add an entry for it to"
+            ~ " analytics_assets/privacy/plan.yaml and run `analytics-assets migrate`"
+        ) }}
+    {%- endif -%}
+    {%- set plan = fromjson(found[0][0]) -%}
+    {%- do plan.update({'version': found[0][1], 'places': fromjson(found[0][2])}) -%}
+    {{- return(plan) -}}
+{%- endmacro %}
+
 {% macro find_closing_periods(table, plan) %}
 create temporary table release_periods on commit drop as
 with kinds (period_kind, step, hold_back) as (
     values
-    {%- for kind in plan.kinds %}
-        ('{{ kind }}', interval '1 {{ kind }}', interval '{{ release_hold_back()[kind] }} days')
+    {%- for kind in plan.periods + plan.otherwise %}
+        ('{{ kind }}', interval '1 {{ kind }}', interval '{{ plan.hold_back[kind] }} days')
         {{- ',' if not loop.last }}
     {%- endfor %}
 ),
@@ -79,9 +126,6 @@ calendar as (
 open as (
     select calendar.*
     from calendar
-    -- Once its key is gone, nobody can be counted in a period any more.
-    join vault.period_keys as keys
-        on keys.period_kind = calendar.period_kind and keys.period = calendar.period
     where not exists (
         select from ops.release_ledger as ledger
         where ledger.release_table = '{{ table }}'
@@ -97,17 +141,41 @@ built as (
     where built.built_as_of >= (built.day + 1)::timestamp at time zone 'UTC'
     group by open.period_kind, open.period, open.next_period
     having count(*) = open.next_period - open.period
+),
+-- Nobody can be counted without both keys: that of the period and that of its quarter's noise.
+keyed as (
+    select keys.period_kind, keys.period
+    from vault.period_keys as keys
+    join vault.period_keys as noise
+        on noise.period_kind = 'noise'
+        and noise.period = date_trunc('quarter', keys.period::timestamp)::date
 )
 select
     open.*,
-    -- Raw pruned before the period closed: what is left would be counted short, so nothing is.
-    exists (
-        select from ops.retention_floor as pruned
-        where pruned.event_category = any (array[
-                {%- for class in plan.raw %}'{{ class }}'{{ ', ' if not loop.last }}{% endfor -%}
-            ]::text[])
-            and pruned.kept_from > open.period
-    ) as lost
+    case
+        -- Raw pruned before the period closed: what is left would be counted short.
+        when exists (
+            select from ops.retention_floor as pruned
+            where pruned.kept_from > open.period
+                and pruned.event_category = any (array[
+                    {%- for class in plan.reads or [] -%}
+                        '{{ class }}'{{ ', ' if not loop.last }}
+                    {%- endfor -%}
+                ]::text[])
+        ) then 'raw rows were pruned before it closed'
+        when not exists (
+            select from keyed
+            where keyed.period_kind = open.period_kind and keyed.period = open.period
+        ) then 'its keys are gone'
+    end as reason,
+    -- Keys go when the first plan of a period is done with it; before, they ought to be there.
+    not exists (
+        select from keyed
+        where keyed.period_kind = open.period_kind and keyed.period = open.period
+    ) and not exists (
+        select from ops.release_ledger as ledger
+        where ledger.period_kind = open.period_kind and ledger.period = open.period
+    ) as never_keyed
 from open
 join built using (period_kind, period)
 where not exists (
@@ -116,258 +184,154 @@ where not exists (
         and dirty.day >= open.period and dirty.day < open.next_period
         and not {{ in_window('dirty.day') }}
 );
-
-create temporary table release_days on commit drop as
-select period_kind, period, day::date as day
-from release_periods
-cross join lateral generate_series(period, next_period - 1, interval '1 day') as day
-where not lost;
-analyze release_days;
+create temporary table release_days (period_kind text, period date, day date) on commit drop;
+create temporary table release_classes (
+    period_kind text,
+    period date,
+    {%- for dimension in plan.dimensions %}
+    {{ dimension.name }} {{ 'numeric' if dimension.mean else dimension.type }},
+    {%- endfor %}
+    n_people integer,
+    n_published integer,
+    n_finest integer
+) on commit drop;
 {% endmacro %}
 
-{# One leaf per person and period, under the person's key; internal people do not count. #}
-{% macro count_leaves(plan, leaves_sql) %}
-create temporary table release_leaves on commit drop as
--- Materialized, or the planner would draw keys for rows instead of for people.
-with leaves as materialized (
-    {{ leaves_sql }}
-),
-people as materialized (
-    select
-        vault.person_key(period_kind, period, subject) as person_key,
-        leaves.*
-    from leaves
-    where subject not in (
-        select account.subject from {{ latest_accounts() }} as account where account.is_internal
-    )
-)
-select distinct on (period_kind, period, person_key)
-    person_key,
-    period_kind,
-    period
-    {%- for column in release_leaf_columns(plan) %},
-    {{ column }}
-    {%- endfor %}
-from people
-where person_key is not null
-order by period_kind, period, person_key
-    {%- for column in release_leaf_columns(plan) %}, {{ column }}{% endfor %};
-{% for column in release_text_leaves(plan) %}
--- A value that could name a person is generalised away, however many share it: its people go on to
--- a step that does not name it. Only values that could reach the floor are looked up.
-update release_leaves
-set {{ column }} = 'any'
-where {{ column }} in (
-    select value
-    from vault.forbidden_values(array(
-        select {{ column }}
-        from release_leaves
-        group by period_kind, period, {{ column }}
-        having count(*) > {{ release_floor() }}
-    ))
-);
-{% endfor %}
+{% macro refuse_periods_without_keys(table) %}
+    {%- set found = run_query(
+        "select count(*), min(period_kind || ' ' || period) from pg_temp.release_periods"
+        " where never_keyed"
+    ).rows[0] -%}
+    {%- if found[0] -%}
+        {{ exceptions.raise_compiler_error(
+            table ~ ": " ~ found[0] ~ " period(s) ought to close and have no key in vault, the"
+            ~ " first is " ~ found[1] ~ ". Nothing was released. Materialize the release through"
+            ~ " Dagster or `analytics-assets run`, which draw keys first"
+        ) }}
+    {%- endif -%}
 {% endmacro %}
 
 {#
-    Each person's class: the first step of the ladder at which it is large enough. A class that two
-    steps happen to form alike is one class, of the people of both.
+    Days of the periods of these kinds that will be counted. Of a kind that is there only for those
+    whom no finer period tells of, the periods in which none was released.
 #}
-{% macro count_classes(table, plan) %}
-create temporary table release_classes on commit drop as
-with
-{%- for step in plan.ladder %}
-{%- set columns = step.values() | list %}
-step_{{ loop.index0 }} as (
-    select
-        *,
-        {% for column in columns if column in release_text_leaves(plan) -%}
-        ({{ column }} <> 'any')::integer *
-        {% endfor -%}
-        count(*) over (
-            partition by period_kind, period
-            {%- for column in columns %}, {{ column }}{% endfor %}
-        ) as class_size_{{ loop.index0 }}
-    from {{ 'release_leaves' if loop.first else 'step_' ~ (loop.index0 - 1) }}
-    {%- if not loop.first %}
-    where class_size_{{ loop.index0 - 1 }} <= {{ release_floor() }}
-    {%- endif %}
-),
-{%- endfor %}
-placed as (
-    {%- for step in plan.ladder %}
-    select
-        period_kind,
-        period
-        {%- for name, type in plan.dimensions.items() %},
-        {% if name in step -%}
-            {{ step[name] }}::{{ type }}
-        {%- else -%}
-            {{ "'any'" if type == 'text' else 'null' }}::{{ type }}
-        {%- endif %} as {{ name }}
-        {%- endfor %}
-        {%- for column in plan.means.values() %},
-        {{ column }}
-        {%- endfor %}
-    from step_{{ loop.index0 }}
-    where class_size_{{ loop.index0 }} > {{ release_floor() }}
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
-)
+{% macro choose_days(table, plan, kinds) %}
+truncate pg_temp.release_days;
+insert into pg_temp.release_days
+select closing.period_kind, closing.period, day::date
+from pg_temp.release_periods as closing
+cross join lateral generate_series(period, next_period - 1, interval '1 day') as day
+where closing.reason is null
+    and closing.period_kind in ('{{ kinds | join("', '") }}')
+{%- if kinds[0] in plan.otherwise %}
+    and not exists (
+        select from (
+            select period_kind, period from pg_temp.release_classes
+            union all
+            select period_kind, period from ops.release_ledger
+            where release_table = '{{ table }}' and released_classes > 0
+        ) as finer
+        where finer.period < closing.next_period
+            and (finer.period + ('1 ' || finer.period_kind)::interval)::date > closing.period
+    )
+{%- endif %};
+analyze pg_temp.release_days;
+{% endmacro %}
+
+{#
+    Classes of the ladder's cells, with the counts to be published. A count is that of the tables of
+    this period once and for all: the same people have the same noise whatever they are counted for.
+#}
+{% macro count_classes(plan) %}
+insert into pg_temp.release_classes
 select
     period_kind,
-    period,
-    jsonb_build_object(
-        {%- for name in plan.dimensions %}'{{ name }}', {{ name }}{{ ', ' if not loop.last }}
-        {%- endfor -%}
-    ) as dimensions,
-    count(*)::integer as n_people,
-    jsonb_build_object(
-        {%- for name, column in plan.means.items() -%}
-            '{{ name }}', round(avg({{ column }}), 2){{ ', ' if not loop.last }}
-        {%- endfor -%}
-    ) as measures
-from placed
-group by period_kind, period
-    {%- for name in plan.dimensions %}, {{ name }}{% endfor %};
-
-insert into vault.release_counts
-    (release_table, period_kind, period, dimensions, n_people, measures)
-select '{{ table }}', period_kind, period, dimensions, n_people, measures
-from release_classes;
+    period
+    {%- for dimension in plan.dimensions %},
+    {{ dimension.name }}
+    {%- endfor %},
+    n,
+    {{ published_count('n', 'cell_key', plan) }},
+    case when step = 0 then {{ published_count('n', 'cell_key', plan) }} else 0 end
+from pg_temp.release_cells;
 {% endmacro %}
 
 {# What goes into the table: a row per class, or a row per person where it has no count. #}
-{% macro release_rows(table, plan) -%}
-    {%- set expressions = {'id': 'gen_random_uuid()', plan.day_column: 'period'} -%}
-    {%- if 'kind_column' in plan -%}
+{% macro release_rows(plan) -%}
+    {%- set expressions = {'id': 'gen_random_uuid()', plan.period_column: 'period'} -%}
+    {%- if plan.kind_column -%}
         {%- do expressions.update({plan.kind_column: 'period_kind'}) -%}
     {%- endif -%}
-    {%- for name, type in plan.dimensions.items() -%}
-        {%- do expressions.update({name: "(dimensions ->> '" ~ name ~ "')::" ~ type}) -%}
+    {%- for dimension in plan.dimensions -%}
+        {%- do expressions.update({dimension.name: dimension.name}) -%}
     {%- endfor -%}
-    {%- for name in plan.means -%}
-        {%- do expressions.update({name: "(measures ->> '" ~ name ~ "')::numeric"}) -%}
-    {%- endfor -%}
-    {%- if 'count_column' in plan -%}
-        {%- do expressions.update({plan.count_column: 'n_people'}) -%}
+    {%- if plan.count_column -%}
+        {%- do expressions.update({plan.count_column: 'n_published'}) -%}
     {%- endif -%}
 select
-    {%- for column in release_columns(plan) %}
+    {%- for column in plan.columns %}
     {{ expressions[column] }} as {{ column }}{{ ',' if not loop.last }}
     {%- endfor %}
-from vault.release_counts
-{%- if 'count_column' not in plan %}
-cross join generate_series(1, n_people)
+from (
+    {{ shown_classes(plan) }}
+) as classes
+{%- if not plan.count_column %}
+cross join generate_series(1, n_published)
 {%- endif %}
-where release_table = '{{ table }}'
 -- By class and nothing else: the order of rows in the table tells nothing about people.
-order by period_kind, period, dimensions
+order by {{ (['period_kind', 'period'] + release_shown(plan)) | join(', ') }}
 {% endmacro %}
 
-{#
-    The ledger closes every period, also those of which nothing could be released. Period keys go
-    once all tables of their kind have closed; the lock lets the last of two tables that close at
-    once see the other.
-
-    The share held back is rounded up to steps of at least 11 people, and left out where even a half
-    is fewer: exact, it would count the few people that were held back.
-#}
-{% macro close_periods(table) %}
-delete from vault.release_counts where release_table = '{{ table }}';
-select pg_advisory_xact_lock(hashtextextended('ops.release_ledger', 0));
-with released as (
-    select period_kind, period, count(*)::integer as classes, sum(n_people)::integer as people
-    from release_classes
-    group by period_kind, period
-),
-counted as (
-    select period_kind, period, count(*)::integer as people
-    from release_leaves
-    group by period_kind, period
-),
-shares as (
+{# The table's classes: its cells, or sums of them where a mean is made from their buckets. #}
+{% macro shown_classes(plan) -%}
+    {%- set shown = release_shown(plan) -%}
     select
         period_kind,
-        period,
-        ceil((counted.people - coalesce(released.people, 0)) / (counted.people * steps.step))
-            * steps.step as held_back_share
-    from counted
-    left join released using (period_kind, period)
-    join lateral (
-        select min(step) as step
-        from unnest(array[0.01, 0.02, 0.05, 0.1, 0.25, 0.5]) as step
-        where step * counted.people > {{ release_floor() }}
-    ) as steps on steps.step is not null
-)
-insert into ops.release_ledger (
-    release_table, period_kind, period, state, released_classes, released_people,
-    held_back_share, plan_version
-)
+        period
+        {%- for name in shown %},
+        {{ name }}
+        {%- endfor %}
+        {%- for dimension in plan.dimensions if dimension.mean %},
+        round(
+            sum(least({{ dimension.name }}, 100) * n_published)
+                filter (where {{ dimension.name }} is not null)
+            / sum(n_published) filter (where {{ dimension.name }} is not null),
+            2
+        ) as {{ dimension.name }}
+        {%- endfor %},
+        sum(n_people)::integer as n_people,
+        sum(n_published)::integer as n_published,
+        sum(n_finest)::integer as n_finest
+    from pg_temp.release_classes
+    group by {{ (['period_kind', 'period'] + shown) | join(', ') }}
+{%- endmacro %}
+
+{# Names of the dimensions that are columns of the table. #}
+{% macro release_shown(plan) -%}
+    {{- return(plan.dimensions | rejectattr('mean') | map(attribute='name') | list) -}}
+{%- endmacro %}
+
+{% macro jsonb_of(dimensions) -%}
+    jsonb_build_object(
+        {%- for dimension in dimensions -%}
+            '{{ dimension.name }}', {{ dimension.name }}{{ ', ' if not loop.last }}
+        {%- endfor -%}
+    )
+{%- endmacro %}
+
+{# The exact counts, for the guard to hold the insert against. #}
+{% macro insert_counts(table, plan) %}
+insert into vault.release_counts
+    (release_table, period_kind, period, dimensions, n_people, measures, n_published)
 select
     '{{ table }}',
-    closing.period_kind,
-    closing.period,
-    case when released.classes is null then 'withheld' else 'closed' end,
-    coalesce(released.classes, 0),
-    coalesce(released.people, 0),
-    shares.held_back_share,
-    '{{ release_plan_version() }}'
-from release_periods as closing
-left join released using (period_kind, period)
-left join shares using (period_kind, period);
-
-delete from vault.period_keys as keys
-where
-    {%- for kind in release_hold_back() %}
-    {%- set tables = [] %}
-    {%- for name, entry in release_plan().items() if kind in entry.kinds %}
-    {%- do tables.append("'" ~ name ~ "'") %}
-    {%- endfor %}
-    {{ 'or ' if not loop.first }}(
-        keys.period_kind = '{{ kind }}'
-        and {{ tables | length }} = (
-            select count(*)
-            from ops.release_ledger as ledger
-            where ledger.period_kind = keys.period_kind
-                and ledger.period = keys.period
-                and ledger.release_table in ({{ tables | join(', ') }})
-        )
-    )
-    {%- endfor %};
+    period_kind,
+    period,
+    {{ jsonb_of(plan.dimensions | rejectattr('mean') | list) }},
+    n_people,
+    {{ jsonb_of(plan.dimensions | selectattr('mean') | list) }},
+    n_published
+from (
+    {{ shown_classes(plan) }}
+) as classes;
 {% endmacro %}
-
-{# Columns of the table, in the order of release_rows. #}
-{% macro release_columns(plan) -%}
-    {%- set columns = [] if 'count_column' in plan else ['id'] -%}
-    {%- do columns.append(plan.day_column) -%}
-    {%- if 'kind_column' in plan -%}{%- do columns.append(plan.kind_column) -%}{%- endif -%}
-    {%- do columns.extend(plan.dimensions.keys()) -%}
-    {%- do columns.extend(plan.means.keys()) -%}
-    {%- if 'count_column' in plan -%}{%- do columns.append(plan.count_column) -%}{%- endif -%}
-    {{- return(columns) -}}
-{%- endmacro %}
-
-{# Columns a model must select beside period_kind, period and subject. #}
-{% macro release_leaf_columns(plan) -%}
-    {%- set columns = [] -%}
-    {%- for leaves in plan.ladder + [plan.means] -%}
-        {%- for column in leaves.values() if column not in columns -%}
-            {%- do columns.append(column) -%}
-        {%- endfor -%}
-    {%- endfor -%}
-    {{- return(columns) -}}
-{%- endmacro %}
-
-{# Those of them that hold text. #}
-{% macro release_text_leaves(plan) -%}
-    {%- set columns = [] -%}
-    {%- for step in plan.ladder -%}
-        {%- for name, column in step.items() -%}
-            {%- if plan.dimensions[name] == 'text' and column not in columns -%}
-                {%- do columns.append(column) -%}
-            {%- endif -%}
-        {%- endfor -%}
-    {%- endfor -%}
-    {{- return(columns) -}}
-{%- endmacro %}

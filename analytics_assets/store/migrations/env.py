@@ -8,10 +8,25 @@ from sqlalchemy import Connection, create_engine
 from analytics_assets.store.models import metadata
 
 ZONES = {"inbox", "raw", "vault", "anonymous", "published", "insights", "ops"}
+RELEASED = {"anonymous", "published"}
 
 
 def _ours(name: str | None, kind: str, _parents: object) -> bool:
     return name in ZONES if kind == "schema" else True
+
+
+def _planned(
+    _object: object,
+    name: str | None,
+    kind: str,
+    reflected: bool,
+    _compared: object,
+) -> bool:
+    """Leaves out tables that a plan added: they stand in no model (privacy/plan_store.py)."""
+    if kind != "table" or not reflected:
+        return True
+    schema = getattr(_object, "schema", None)
+    return schema not in RELEASED or f"{schema}.{name}" in metadata.tables
 
 
 def _run(connection: Connection) -> None:
@@ -20,6 +35,7 @@ def _run(connection: Connection) -> None:
         target_metadata=metadata,
         include_schemas=True,
         include_name=_ours,
+        include_object=_planned,
         version_table_schema="ops",
     )
     with context.begin_transaction():

@@ -65,23 +65,52 @@ dirty_days = Table(
     comment="Days to rebuild; closed by the run that has rebuilt them.",
 )
 
+release_plan = Table(
+    "release_plan",
+    metadata,
+    text_column("release_table", "Table released to.", primary_key=True),
+    Column(
+        "version",
+        Integer,
+        primary_key=True,
+        autoincrement=False,
+        comment="Counts up with each change.",
+    ),
+    Column(
+        "entry",
+        JSONB,
+        nullable=False,
+        comment="Columns, ladder, periods: what the release goes by.",
+    ),
+    Column("places", JSONB, nullable=False, comment="Where they stand in the plan's file."),
+    recorded_now("applied_at", "From when on it held."),
+    moment("retired_at", "Until when it held.", nullable=True),
+    schema="ops",
+    comment="Every version of the release plan; written by migrations alone.",
+)
+
 release_ledger = Table(
     "release_ledger",
     metadata,
     text_column("release_table", "Table released to.", primary_key=True),
     text_column("period_kind", "day, week or month.", primary_key=True),
     Column("period", Date, primary_key=True, comment="First day of the period."),
-    text_column("state", "closed, or withheld where no class was large enough."),
-    Column("released_classes", Integer, nullable=False, comment="Classes released."),
-    Column("released_people", Integer, nullable=False, comment="People in released classes."),
-    Column(
-        "held_back_share",
-        Numeric,
-        comment="Upper bound of the share held back, in steps of 11 people; empty below 22.",
+    text_column(
+        "state", "closed; withheld; or superseded, where sums of a month stand for its rows."
     ),
-    text_column("plan_version", "Version of the release rules."),
+    Column("released_classes", Integer, nullable=False, comment="Classes released."),
+    Column("released_people", Integer, nullable=False, comment="Sum of the counts released."),
+    text_column("plan_version", "Version of the table's plan."),
     recorded_now("closed_at", "When the period closed."),
-    CheckConstraint("state in ('closed', 'withheld')", name="state"),
+    Column(
+        "finest_share",
+        Numeric,
+        comment="Of the people released, the share told at the ladder's first step.",
+    ),
+    text_column("reason", "Why it was withheld.", nullable=True),
+    text_column("rows_sha256", "SHA-256 of the rows released, in hex.", nullable=True),
+    moment("closed_as_of", "The platform's clock when it closed.", nullable=True),
+    CheckConstraint("state in ('closed', 'withheld', 'superseded')", name="state"),
     schema="ops",
     comment="Every period that has closed; a period is released once.",
 )

@@ -1,7 +1,8 @@
 """Zones ``anonymous`` and ``published``: what may leave the platform.
 
-Owned by ``release_owner``; the pipeline may insert and nothing else. Invariant: a class holds more
-than 10 people, counted exactly in ``vault`` in the transaction that inserts it.
+The tables that are shipped; a plan may add more, which privacy/plan_store.py makes. Owned by
+``release_owner``; the pipeline may insert and nothing else. Invariant: a class holds more than 10
+people, counted exactly in ``vault`` in the transaction that inserts it.
 """
 
 from __future__ import annotations
@@ -11,12 +12,9 @@ from sqlalchemy import CheckConstraint, Column, Date, Integer, Numeric, Table, U
 from analytics_assets.store.models.base import metadata, text_column
 
 
-def _bucket(name: str, step: int) -> tuple[Column[int], CheckConstraint]:
-    column: Column[int] = Column(
+def _bucket(name: str, step: int) -> Column[int]:
+    return Column(
         name, Integer, comment=f"0..100 in steps of {step}; empty where generalised away."
-    )
-    return column, CheckConstraint(
-        f"{name} between 0 and 100 and mod({name}, {step}) = 0", name=name
     )
 
 
@@ -32,11 +30,11 @@ analytics_events = Table(
     ),
     text_column("event_type", "profile_analyzed, package_generated, or any."),
     text_column("archetype", "Developer archetype, or any."),
-    *_bucket("activity_score_bucket", 10),
-    *_bucket("collab_score_bucket", 10),
-    *_bucket("diversity_score_bucket", 10),
-    *_bucket("ai_savviness_bucket", 10),
-    *_bucket("ai_percentage_bucket", 5),
+    _bucket("activity_score_bucket", 10),
+    _bucket("collab_score_bucket", 10),
+    _bucket("diversity_score_bucket", 10),
+    _bucket("ai_savviness_bucket", 10),
+    _bucket("ai_percentage_bucket", 5),
     text_column("top_languages", "Most used language, its family, or any."),
     text_column("tools_detected", "Most used tool, or any."),
     text_column("template_used", "Template of the package, or any."),
@@ -49,7 +47,12 @@ ai_usage_trends = Table(
     "ai_usage_trends",
     metadata,
     Column("week", Date, primary_key=True, comment="Monday of the ISO week."),
-    Column("avg_ai_percentage", Numeric, nullable=False, comment="Mean of people's 5-% buckets."),
+    Column(
+        "avg_ai_percentage",
+        Numeric,
+        comment="Mean of people's 5-% buckets, from released counts; "
+        "empty where all are generalised.",
+    ),
     Column("analyses_count", Integer, nullable=False, comment="People analysed in the week."),
     CheckConstraint("analyses_count > 10", name="floor"),
     schema="published",
@@ -62,7 +65,12 @@ archetype_distribution = Table(
     Column("period", Date, primary_key=True, comment="First day of the month."),
     text_column("archetype", "Archetype, or any.", primary_key=True),
     Column("count", Integer, nullable=False, comment="People of the archetype in the month."),
-    Column("avg_ai_score", Numeric, nullable=False, comment="Mean of people's 10-point buckets."),
+    Column(
+        "avg_ai_score",
+        Numeric,
+        comment="Mean of people's 10-point buckets, from released counts; "
+        "empty where all are generalised.",
+    ),
     CheckConstraint("count > 10", name="floor"),
     schema="published",
     comment="Monthly archetypes of the people analysed.",

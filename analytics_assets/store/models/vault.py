@@ -29,13 +29,17 @@ known_identifiers = Table(
 period_keys = Table(
     "period_keys",
     metadata,
-    text_column("period_kind", "day, week or month.", primary_key=True),
+    text_column(
+        "period_kind",
+        "day, week or month; noise for the key of a quarter's noise.",
+        primary_key=True,
+    ),
     Column("period", Date, primary_key=True, comment="First day of the period."),
     Column("inner_pad", LargeBinary, nullable=False, comment="HMAC inner pad (RFC 2104)."),
     Column("outer_pad", LargeBinary, nullable=False, comment="HMAC outer pad (RFC 2104)."),
     CheckConstraint("length(inner_pad) = 64 and length(outer_pad) = 64", name="pad_length"),
     schema="vault",
-    comment="Random HMAC key of each open period; deleted when the period closes.",
+    comment="Random HMAC keys of open periods; deleted when they close.",
 )
 
 release_counts = Table(
@@ -47,9 +51,20 @@ release_counts = Table(
     Column("dimensions", JSONB, primary_key=True, comment="The class: its quasi-identifiers."),
     Column("n_people", Integer, nullable=False, comment="Exact number of distinct people."),
     Column("measures", JSONB, nullable=False, comment="Aggregates released with the class."),
+    Column("n_published", Integer, nullable=False, comment="The count to release."),
     CheckConstraint("n_people > 10", name="floor"),
+    CheckConstraint("n_published > 10", name="published_floor"),
     schema="vault",
     comment="Exact counts of classes about to be released; emptied in the same transaction.",
+)
+
+noise_table = Table(
+    "noise_table",
+    metadata,
+    Column("noise", Integer, primary_key=True, autoincrement=False, comment="People."),
+    Column("weight", Integer, nullable=False, comment="Parts of 4,096."),
+    schema="vault",
+    comment="How often a released count is off by how much.",
 )
 
 consent_ledger = Table(

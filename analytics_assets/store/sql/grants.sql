@@ -21,6 +21,7 @@ grant insert, select (event_id) on inbox.entries to analytics_api;
 grant usage on schema vault to analytics_pipeline;
 grant select, insert, update, delete on vault.known_identifiers to analytics_pipeline;
 grant select, insert, delete on vault.release_counts to analytics_pipeline;
+grant select on vault.noise_table to analytics_pipeline;
 -- Keys are put in and taken out; which periods have one may be seen, the keys may not.
 grant insert, delete, select (period_kind, period) on vault.period_keys to analytics_pipeline;
 
@@ -29,6 +30,9 @@ grant select, insert, update, delete on all tables in schema ops to analytics_pi
 -- Which migrations have run is for migrations to say.
 revoke insert, update, delete on ops.alembic_version from analytics_pipeline;
 grant usage on all sequences in schema ops to analytics_pipeline;
+-- What may be released is decided by migrations, and what was is never rewritten.
+revoke insert, update, delete on ops.release_plan from analytics_pipeline;
+revoke update, delete on ops.release_ledger from analytics_pipeline;
 grant usage on schema raw to analytics_owner;
 grant insert on ops.retention_log to analytics_retention;
 grant select on ops.event_schemas to analytics_api;
@@ -39,7 +43,8 @@ grant select, insert, update on ops.rate_leases to analytics_api;
 -- Update only lets rows be locked.
 grant select, insert, update, delete on ops.idempotency_keys to analytics_api;
 grant select on ops.platform_metrics_realtime to analytics_api;
-grant select on vault.consent_ledger to analytics_pipeline;
+-- Nothing is rewritten; all of a person goes when the person is erased.
+grant select, delete on vault.consent_ledger to analytics_pipeline;
 revoke all on function
     ops.record_consent(text, text, text, text, timestamptz, text, text),
     ops.quarantined(text, text, text, timestamptz, uuid, integer),

@@ -99,8 +99,8 @@ as $$
         )
 $$;
 
--- Arguments: period column; period kind, or '' where the table has a period_kind column; count
--- column, or '' where every row is one person; columns of the class; columns measured.
+-- After an insert into a released table, as its plan says: every class was counted, enters once and
+-- with the count that was drawn for it, its period is open, and no value could name a person.
 --
 -- A count is spent by the insert that uses it, so that no class enters twice.
 create or replace function vault.guard_release()
@@ -111,57 +111,72 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     target text := format('%I.%I', tg_table_schema, tg_table_name);
-    kind text := case when tg_argv[1] = '' then 'period_kind' else quote_literal(tg_argv[1]) end;
-    people text := case when tg_argv[2] = '' then 'count(*)' else format('sum(%I)', tg_argv[2]) end;
-    class text[] := tg_argv[3];
-    measured text[] := tg_argv[4];
+    plan jsonb;
+    people text;
+    kind text;
     columns text;
     dimensions text;
     measures text;
+    no_bucket text;
     closed boolean;
     unsafe boolean;
     forbidden boolean;
 begin
+    select entry into plan
+    from ops.release_plan
+    where release_table = target and retired_at is null
+    order by version desc
+    limit 1;
+    if plan is null then
+        raise exception 'release refused: the table is not in the release plan'
+            using errcode = 'check_violation';
+    end if;
+    people := coalesce('sum(' || quote_ident(plan ->> 'count_column') || ')', 'count(*)');
+    kind := coalesce(quote_ident(plan ->> 'kind_column'), 'null::text');
     select
-        string_agg(format(', %I', name), '' order by place),
-        string_agg(format('%L, %I', name, name), ', ' order by place)
-            filter (where place <= cardinality(class)),
-        string_agg(format('%L, %I', name, name), ', ' order by place)
-            filter (where place > cardinality(class))
-    into columns, dimensions, measures
-    from unnest(class || measured) with ordinality as listed (name, place);
+        string_agg(format(', %I', dimension ->> 'name'), '' order by place),
+        string_agg(format('%1$L, %1$I', dimension ->> 'name'), ', ' order by place)
+            filter (where not (dimension ->> 'mean')::boolean),
+        string_agg(format('%1$L, %1$I', dimension ->> 'name'), ', ' order by place)
+            filter (where (dimension ->> 'mean')::boolean),
+        string_agg(
+            format(
+                'coalesce(%1$I, 0) not between 0 and 100 or coalesce(mod(%1$I, %2$s), 0) <> 0',
+                dimension ->> 'name', dimension #>> '{levels,0,width}'
+            ),
+            ' or '
+        ) filter (where dimension ->> 'type' = 'integer' and not (dimension ->> 'mean')::boolean)
+    into columns, dimensions, measures, no_bucket
+    from jsonb_array_elements(plan -> 'dimensions') with ordinality as listed (dimension, place);
 
     execute format(
         $sql$
-            with inserted as (
-                select %1$I as period, %2$s as period_kind, %3$s as n_people %4$s
+            with classes as (
+                select %1$I as period, %2$s as period_kind, %3$s as n_published,
+                       jsonb_build_object(%5$s) as dimensions, jsonb_build_object(%6$s) as measures,
+                       %8$s as no_bucket
                 from new_rows
-                group by 1, 2 %4$s
-            ),
-            classes as (
-                select period, period_kind, n_people,
-                       jsonb_build_object(%5$s) as dimensions, jsonb_build_object(%6$s) as measures
-                from inserted
+                group by %1$I, 2 %4$s
             ),
             spent as (
                 delete from vault.release_counts as counted
                 using classes
                 where counted.release_table = %7$L
-                    and counted.period_kind = classes.period_kind
+                    and counted.period_kind = coalesce(classes.period_kind, counted.period_kind)
                     and counted.period = classes.period
                     and counted.dimensions = classes.dimensions
                     and counted.measures = classes.measures
-                    and counted.n_people = classes.n_people
+                    and counted.n_published = classes.n_published
                     and counted.n_people > 10
-                returning 1
+                    and counted.n_published > 10
+                    and not classes.no_bucket
+                returning counted.period_kind, counted.period
             )
             select
                 exists (
-                    select from classes
-                    join ops.release_ledger as ledger
-                        on ledger.release_table = %7$L
-                        and ledger.period_kind = classes.period_kind
-                        and ledger.period = classes.period
+                    select from spent
+                    join ops.release_ledger as ledger using (period_kind, period)
+                    where ledger.release_table = %7$L
                 ),
                 (select count(*) from classes) <> (select count(*) from spent),
                 exists (
@@ -172,7 +187,8 @@ begin
                     ))
                 )
         $sql$,
-        tg_argv[0], kind, people, columns, dimensions, measures, target
+        plan ->> 'period_column', kind, people, coalesce(columns, ''), coalesce(dimensions, ''),
+        coalesce(measures, ''), target, coalesce(no_bucket, 'false')
     ) into closed, unsafe, forbidden;
 
     if closed then
@@ -191,100 +207,119 @@ begin
 end
 $$;
 
+-- Sums of days that are past their time stand for them from then on, month by whole month: made from
+-- what was published, never from raw, since a second measurement could be set against the first.
+-- Returns how many months.
+create or replace function ops.roll_up_days(target text, kept_from date)
+returns integer
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    plan jsonb;
+    names text;
+    typed text;
+    of_days text;
+    any_past boolean;
+    months integer;
+begin
+    select entry into plan
+    from ops.release_plan
+    where release_table = target and retired_at is null and entry ->> 'monthly' is not null
+    order by version desc
+    limit 1;
+    if plan is null then
+        raise exception '% has no days to sum up: its plan has no keep_days', target;
+    end if;
+    perform pg_advisory_xact_lock(hashtextextended(target, 0));
+    select
+        coalesce(string_agg(format(', %I', dimension ->> 'name'), '' order by place), ''),
+        coalesce(
+            string_agg(
+                format(', %I %s', dimension ->> 'name', dimension ->> 'type'), '' order by place
+            ),
+            ''
+        )
+    into names, typed
+    from jsonb_array_elements(plan -> 'dimensions') with ordinality as listed (dimension, place)
+    where not (dimension ->> 'mean')::boolean;
+    of_days := format(
+        '%s and date_trunc(%L, %I) + interval %L <= %L::date',
+        case when plan ->> 'kind_column' is null then 'true'
+            else format('%I = %L', plan ->> 'kind_column', 'day') end,
+        'month', plan ->> 'period_column', '1 month', kept_from
+    );
+    execute format('select exists (select from %s where %s)', target, of_days) into any_past;
+    if not any_past then
+        return 0;
+    end if;
+    if to_regclass(plan ->> 'monthly') is null then
+        execute format(
+            'create table %1$s (month date not null %2$s,'
+            ' released bigint not null constraint floor check (released > 10));'
+            ' grant select on %1$s to analytics_reader, analytics_analyst, analytics_api,'
+            ' analytics_pipeline; grant select, delete on %1$s to analytics_retention',
+            plan ->> 'monthly', typed
+        );
+    end if;
+    execute format(
+        $sql$
+            with gone as (
+                delete from %s where %s returning *
+            ),
+            summed as (
+                insert into %s
+                select date_trunc('month', %I)::date %s, %s
+                from gone
+                group by 1 %s
+                returning month
+            )
+            select count(distinct month) from summed
+        $sql$,
+        target, of_days, plan ->> 'monthly', plan ->> 'period_column', names,
+        coalesce('sum(' || quote_ident(plan ->> 'count_column') || ')', 'count(*)'), names
+    ) into months;
+    update ops.release_ledger
+    set state = 'superseded'
+    where release_table = target
+        and state = 'closed'
+        and period_kind = any (
+            case when plan ->> 'kind_column' is null
+                then array['day', 'week', 'month'] else array['day'] end
+        )
+        and date_trunc('month', period) + interval '1 month' <= kept_from;
+    return months;
+end
+$$;
+
 revoke all on function
-    vault.refuse(), vault.guard_release(), vault.forbidden_values(text[]) from public;
+    vault.refuse(), vault.guard_release(), vault.forbidden_values(text[]),
+    ops.roll_up_days(text, date)
+from public;
 grant execute on function vault.refuse(), vault.guard_release()
     to release_owner, analytics_pipeline;
 grant execute on function vault.forbidden_values(text[]) to analytics_pipeline;
+grant execute on function ops.roll_up_days(text, date) to analytics_retention;
 
 create or replace trigger refuse_small_class
 before insert or update on vault.release_counts
-for each row when (new.n_people is null or new.n_people <= 10)
+for each row when (
+    new.n_people is null or new.n_people <= 10 or new.n_published is null or new.n_published <= 10
+)
 execute function vault.refuse('a class has 10 people or fewer');
 
 -- Without this, forgetting that a period has closed would let it out a second time, and the
--- difference of two releases is a small group.
+-- difference of two releases is a small group. Only its rows may give way to sums of them.
 create or replace trigger refuse_change
-before update or delete or truncate on ops.release_ledger
+before delete or truncate on ops.release_ledger
 for each statement execute function vault.refuse('the ledger only grows');
+create or replace trigger refuse_rewriting
+before update on ops.release_ledger
+for each row when (
+    old.state <> 'closed' or new.state <> 'superseded'
+    or (to_jsonb(old) - 'state') <> (to_jsonb(new) - 'state')
+)
+execute function vault.refuse('the ledger only grows');
 
 grant usage on schema vault to release_owner;
-set local role release_owner;
-
-create or replace trigger refuse_bucket
-before insert on anonymous.analytics_events
-for each row when (
-    coalesce(new.activity_score_bucket, 0) not between 0 and 100
-    or coalesce(new.collab_score_bucket, 0) not between 0 and 100
-    or coalesce(new.diversity_score_bucket, 0) not between 0 and 100
-    or coalesce(new.ai_savviness_bucket, 0) not between 0 and 100
-    or coalesce(new.ai_percentage_bucket, 0) not between 0 and 100
-    or coalesce(mod(new.activity_score_bucket, 10), 0) <> 0
-    or coalesce(mod(new.collab_score_bucket, 10), 0) <> 0
-    or coalesce(mod(new.diversity_score_bucket, 10), 0) <> 0
-    or coalesce(mod(new.ai_savviness_bucket, 10), 0) <> 0
-    or coalesce(mod(new.ai_percentage_bucket, 5), 0) <> 0
-)
-execute function vault.refuse('a score is not a bucket');
-create or replace trigger refuse_small_class
-before insert on published.ai_usage_trends
-for each row when (new.analyses_count is null or new.analyses_count <= 10)
-execute function vault.refuse('a class has 10 people or fewer');
-create or replace trigger refuse_small_class
-before insert on published.archetype_distribution
-for each row when (new.count is null or new.count <= 10)
-execute function vault.refuse('a class has 10 people or fewer');
-create or replace trigger refuse_small_class
-before insert on published.event_trends
-for each row when (new.n_people is null or new.n_people <= 10)
-execute function vault.refuse('a class has 10 people or fewer');
-create or replace trigger refuse_small_class
-before insert on published.install_trends
-for each row when (new.n_people is null or new.n_people <= 10)
-execute function vault.refuse('a class has 10 people or fewer');
-create or replace trigger refuse_small_class
-before insert on published.search_trends
-for each row when (new.n_people is null or new.n_people <= 10)
-execute function vault.refuse('a class has 10 people or fewer');
-
-create or replace trigger guard_release
-after insert on anonymous.analytics_events
-referencing new table as new_rows
-for each statement execute function vault.guard_release(
-    'created_at', 'day', '',
-    '{event_type, archetype, activity_score_bucket, collab_score_bucket, diversity_score_bucket,
-      ai_savviness_bucket, ai_percentage_bucket, top_languages, tools_detected, template_used}',
-    '{}'
-);
-create or replace trigger guard_release
-after insert on published.ai_usage_trends
-referencing new table as new_rows
-for each statement execute function vault.guard_release(
-    'week', 'week', 'analyses_count', '{}', '{avg_ai_percentage}'
-);
-create or replace trigger guard_release
-after insert on published.archetype_distribution
-referencing new table as new_rows
-for each statement execute function vault.guard_release(
-    'period', 'month', 'count', '{archetype}', '{avg_ai_score}'
-);
-create or replace trigger guard_release
-after insert on published.event_trends
-referencing new table as new_rows
-for each statement execute function vault.guard_release(
-    'period', '', 'n_people', '{event_category, event_type}', '{}'
-);
-create or replace trigger guard_release
-after insert on published.install_trends
-referencing new table as new_rows
-for each statement execute function vault.guard_release(
-    'period', '', 'n_people', '{server_id}', '{}'
-);
-create or replace trigger guard_release
-after insert on published.search_trends
-referencing new table as new_rows
-for each statement execute function vault.guard_release(
-    'period', '', 'n_people', '{query}', '{}'
-);
-
-reset role;

@@ -7,8 +7,8 @@ select
     closing.period,
     people.subject,
     -- The first of equals, by name.
-    coalesce(mode() within group (order by people.archetype), 'none') as archetype,
-    {{ bucket('avg(people.ai_savviness)', 10) }} as savviness_10
+    mode() within group (order by people.archetype) as archetype,
+    avg(people.ai_savviness) as ai_savviness
 from {{ ref('int_profile_days') }} as people
 join {{ closing_days() }} as closing on closing.day = people.day
 where people.ai_savviness is not null
