@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -85,32 +86,27 @@ def bench(
 
 
 def _measure(name: Benchmark, events: int, folder: Path | None) -> list[Figure]:
-    from analytics_assets.benchmarks.backfill import backfill, code_location
-    from analytics_assets.benchmarks.loading import loading
-    from analytics_assets.benchmarks.measure import scratch_platform
-    from analytics_assets.benchmarks.pipeline import pipeline
+    from analytics_assets.benchmarks import backfill, collector, loading, measure, pipeline
+    from analytics_assets.benchmarks import queries as query_figures
+    from analytics_assets.benchmarks import release as release_figures
 
-    if name is Benchmark.imports:
-        return code_location()
-    if name is Benchmark.collector:
-        from analytics_assets.benchmarks.collector import collector
+    def on_a_sample(of: Callable[[measure.Bench], list[Figure]], **size: int) -> list[Figure]:
+        with measure.scratch_platform(**size, folder=folder) as platform:
+            return of(platform)
 
-        return collector(min(events, MOST_COLLECTED), folder)
-    if name is Benchmark.queries:
-        from analytics_assets.benchmarks.queries import queries
-
-        return queries(events, folder)
-    if name is Benchmark.release:
-        from analytics_assets.benchmarks.release import release
-
-        return release(folder=folder)
-    if name is Benchmark.growth:
-        return _growth(events, folder)
-    if name is Benchmark.backfill:
-        with scratch_platform(events=1_000, days=365, users=20, folder=folder) as platform:
-            return backfill(platform)
-    with scratch_platform(events=events, days=DAYS, users=USERS, folder=folder) as platform:
-        return loading(platform) if name is Benchmark.loading else pipeline(platform)[0]
+    company = {"events": events, "days": DAYS, "users": USERS}
+    year = {"events": 1_000, "days": 365, "users": 20}
+    measures: dict[Benchmark, Callable[[], list[Figure]]] = {
+        Benchmark.imports: backfill.code_location,
+        Benchmark.collector: lambda: collector.collector(min(events, MOST_COLLECTED), folder),
+        Benchmark.queries: lambda: query_figures.queries(events, folder),
+        Benchmark.release: lambda: release_figures.release(folder=folder),
+        Benchmark.growth: lambda: _growth(events, folder),
+        Benchmark.backfill: lambda: on_a_sample(backfill.backfill, **year),
+        Benchmark.loading: lambda: on_a_sample(loading.loading, **company),
+        Benchmark.pipeline: lambda: on_a_sample(lambda b: pipeline.pipeline(b)[0], **company),
+    }
+    return measures[name]()
 
 
 def _growth(events: int, folder: Path | None) -> list[Figure]:
