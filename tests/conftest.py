@@ -29,8 +29,14 @@ REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 _numbers = itertools.count(1)
 
 
-def pytest_sessionstart() -> None:
-    """Definitions read the manifest when they are imported, which is before any fixture."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Definitions read the manifest when they are imported, which is before any fixture.
+
+    Made once, before the processes that share the tests start.
+    """
+    if hasattr(session.config, "workerinput"):
+        return
     ensure_manifest(load_settings(home=Path("unused"), database_url=None))
 
 
