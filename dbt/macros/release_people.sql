@@ -98,6 +98,8 @@ set
 where exists (select from pg_temp.release_forbidden);
 drop table pg_temp.release_forbidden;
 {%- endif %}
+-- Nobody can tell the planner how many leaves come out of the function; it would sort for few.
+set local enable_sort = off;
 create temporary table release_nodes on commit drop as
 with present as (
     select
@@ -132,6 +134,7 @@ classes as (
 select classes.*, counted.n, counted.cell_key
 from counted
 join classes on classes.class_0 = counted.leaf;
+set local enable_sort = on;
 {% endmacro %}
 
 {# A class at a step of the ladder, by a hash of its period and values there. #}
