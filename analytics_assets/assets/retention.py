@@ -8,16 +8,10 @@ import dagster as dg
 
 from analytics_assets.assets.specs import OWNERS, column_schema
 from analytics_assets.partitions import SINGLE_RUN
+from analytics_assets.privacy.plan import shipped_plan
 from analytics_assets.resources import Platform
 
-RELEASED = (
-    ["anonymous", "analytics_events"],
-    ["published", "ai_usage_trends"],
-    ["published", "archetype_distribution"],
-    ["published", "event_trends"],
-    ["published", "install_trends"],
-    ["published", "search_trends"],
-)
+RELEASED = tuple(name.split(".") for name in shipped_plan().tables)
 REBUILT = (
     ["marts", "event_aggregations"],
     ["marts", "daily_metrics"],
@@ -40,7 +34,8 @@ def retention_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefin
         group_name="retention",
         description=(
             "Raw partitions older than their class's retention, dropped by DROP, survivors "
-            "re-counted; one row each in ops.retention_log."
+            "re-counted; one row each in ops.retention_log. Released days older than their table's "
+            "keep_days become sums by month."
         ),
         owners=OWNERS,
         kinds={"postgres", "python"},
@@ -56,6 +51,7 @@ def retention_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefin
         config: RetentionConfig,
     ) -> dg.MaterializeResult[None]:
         from analytics_assets.retention.prune import prune
+        from analytics_assets.retention.roll_up import roll_up
 
         report = prune(
             platform.database,
@@ -65,6 +61,9 @@ def retention_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefin
             dry_run=config.dry_run,
             run_id=context.run_id,
         )
-        return dg.MaterializeResult(metadata=report.metadata())
+        months = {} if config.dry_run else roll_up(platform.database, platform.settings.now())
+        return dg.MaterializeResult(
+            metadata={**report.metadata(), "released_months_summed_up": sum(months.values())}
+        )
 
     return [retention_pruned_partitions]

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import psycopg
 from psycopg import sql
 
+from analytics_assets.store.database import Database, qualified
+
 if TYPE_CHECKING:
     import numpy as np
 
 ARCHETYPES: Final = ("builder", "explorer", "reviewer", "architect", "automator")
 LANGUAGES: Final = (
-    "Python", "TypeScript", "JavaScript", "Java", "Go", "C#", "Rust", "C++", "Ruby", "PHP", "Kotlin",
-    "Swift", "SQL", "Shell", "Scala", "Elixir", "Zig", "COBOL",
+    "Python", "TypeScript", "JavaScript", "Java", "Go", "C#", "Rust", "C++", "Ruby", "PHP",
+    "Kotlin", "Swift", "SQL", "Shell", "Scala", "Elixir", "Zig", "COBOL",
 )  # fmt: skip
 TOOLS: Final = ("cursor", "copilot", "claude-code", "aider", None)
 EVENT_TYPES: Final = (
@@ -31,7 +33,12 @@ EVENT_TYPES: Final = (
 )  # fmt: skip
 SERVERS: Final = tuple(f"server-{letter}" for letter in "abcdefghijkl")
 QUERIES: Final = tuple(f"query {letter}" for letter in "abcdefghijkl")
+# Shares: of the days on which a person is active; of active days with another language than usual,
+# with a package, with an install, with a search.
 DAILY_ACTIVE: Final = 0.32
+STRAYS: Final = 0.15
+PACKAGES: Final = 0.1
+REGISTRY: Final = 0.3
 
 
 class Profile(NamedTuple):
@@ -91,18 +98,22 @@ def draw_world(
     for day in calendar:
         active = np.flatnonzero(rng.random(people) < eager)
         scores = np.clip(levels[active] + rng.normal(0, 4, (len(active), 5)), 0, 100).astype(int)
-        strays = rng.random(len(active)) < 0.15
+        strays = rng.random(len(active)) < STRAYS
         other = rng.choice(len(LANGUAGES), len(active), p=_uneven(len(LANGUAGES), 1.0))
-        packages = rng.random(len(active)) < 0.1
+        packages = rng.random(len(active)) < PACKAGES
         for place, person in enumerate(active):
-            row = scores[place].tolist()
+            activity, collab, diversity, savviness, share = scores[place].tolist()
             world.profiles.append(
                 Profile(
                     day,
                     subjects[person],
                     "package_generated" if packages[place] else "profile_analyzed",
                     ARCHETYPES[archetype[person]],
-                    *row,
+                    activity,
+                    collab,
+                    diversity,
+                    savviness,
+                    share,
                     LANGUAGES[other[place] if strays[place] else language[person]],
                     TOOLS[tool[person]],
                     "library" if packages[place] else None,
@@ -111,7 +122,7 @@ def draw_world(
             category, kind = EVENT_TYPES[habit[person]]
             world.events.append((day, category, kind, subjects[person], 3))
         for rows, labels in ((world.installs, SERVERS), (world.searches, QUERIES)):
-            some = active[rng.random(len(active)) < 0.3]
+            some = active[rng.random(len(active)) < REGISTRY]
             what = rng.choice(len(labels), len(some), p=_uneven(len(labels), 1.0))
             rows += [
                 (day, subjects[person], labels[label], 1)
@@ -135,11 +146,30 @@ def fill(connection: psycopg.Connection[Any], world: ReleaseWorld) -> None:
     for table, rows in people_tables:
         name = sql.Identifier("marts", table)
         connection.execute(sql.SQL("truncate {}").format(name))
-        with connection.cursor() as cursor:
-            with cursor.copy(sql.SQL("copy {} from stdin").format(name)) as copy:
-                for row in rows:
-                    copy.write_row(row)
+        copying = sql.SQL("copy {} from stdin").format(name)
+        with connection.cursor() as cursor, cursor.copy(copying) as copy:
+            for row in rows:
+                copy.write_row(row)
         connection.execute(sql.SQL("analyze {}").format(name))
+
+
+def forget(database: Database) -> None:
+    """Empty all released tables, the ledger and the keys, as nobody but an administrator could.
+
+    For databases made to be measured or tested alone.
+    """
+    from analytics_assets.privacy.plan_store import current_entries
+
+    with database.connect_as_admin(database.name, autocommit=False) as admin:
+        for table in (*current_entries(admin), "ops.release_ledger"):
+            for statement in (
+                "alter table {} disable trigger user",
+                "truncate {}",
+                "alter table {} enable trigger user",
+            ):
+                admin.execute(sql.SQL(statement).format(qualified(table)))
+        admin.execute("truncate vault.period_keys")
+        admin.commit()
 
 
 def _built(world: ReleaseWorld) -> Iterator[tuple[date, datetime]]:

@@ -31,6 +31,7 @@ class Benchmark(StrEnum):
     backfill = "backfill"
     imports = "imports"
     collector = "collector"
+    release = "release"
 
 
 EVERYDAY = (
@@ -39,6 +40,7 @@ EVERYDAY = (
     Benchmark.pipeline,
     Benchmark.backfill,
     Benchmark.collector,
+    Benchmark.release,
 )
 MOST_COLLECTED = 200_000
 
@@ -86,6 +88,10 @@ def _measure(name: Benchmark, events: int, folder: Path | None) -> list[Figure]:
         from analytics_assets.benchmarks.collector import collector
 
         return collector(min(events, MOST_COLLECTED), folder)
+    if name is Benchmark.release:
+        from analytics_assets.benchmarks.release import release
+
+        return release(folder=folder)
     if name is Benchmark.growth:
         return _growth(events, folder)
     if name is Benchmark.backfill:

@@ -28,6 +28,7 @@ notes = errors = Console(stderr=True, width=None if sys.stderr.isatty() else PIP
 def told_plainly() -> Iterator[None]:
     """Turn the failures we know into one message and exit code 1."""
     from analytics_assets.events.catalogue import CatalogueError
+    from analytics_assets.privacy.plan import PlanError
     from analytics_assets.sources.errors import SourceError
     from analytics_assets.sources.sample.manifest import SampleError
     from analytics_assets.store.database import DatabaseUnavailable
@@ -40,6 +41,7 @@ def told_plainly() -> Iterator[None]:
         DatabaseUnavailable,
         EmbeddedPostgresError,
         CatalogueError,
+        PlanError,
         SourceError,
         SampleError,
     ) as error:

@@ -39,7 +39,9 @@ select
     count(*) as periods,
     count(*) filter (where state = 'withheld') as withheld,
     sum(released_people)::bigint as people_released,
-    round(100 * max(held_back_share), 1)::float as most_held_back_percent
+    round(
+        100 * sum(finest_share * released_people) / nullif(sum(released_people), 0)
+    )::float as finest_percent
 from ops.release_ledger
 group by 1, 2
 order by 1, 2
@@ -122,8 +124,9 @@ def show(outcome: Outcome, failures: list[str], *, as_json: bool) -> None:
     for table, (columns, rows) in outcome.first_rows.items():
         print_table(f"\npublished.{table}, first rows", columns, rows)
     print_table(
-        "\nheld back for privacy (classes of 10 people or fewer; at most this share of people)",
-        ["table", "period", "periods", "withheld", "people released", "at most %"],
+        "\nreleased and withheld for privacy (withheld: fewer people than may be told of; finest %:"
+        " not generalised)",
+        ["table", "period", "periods", "withheld", "people released", "finest %"],
         [list(row) for row in outcome.released],
     )
     if outcome.pruned:

@@ -7,103 +7,74 @@ a violation names tables and kinds of periods, never a value or a count of peopl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-FLOOR = 10  # a class has more people than this
-
-
-@dataclass(frozen=True)
-class ReleasedTable:
-    """Where a released table keeps period, kind and count; no count: every row is a person."""
-
-    name: str
-    period: str
-    kind: str | None
-    people: str | None
-    dimensions: tuple[str, ...]
-
-    @property
-    def identifier(self) -> sql.Identifier:
-        return sql.Identifier(*self.name.split("."))
-
-    @property
-    def kind_expression(self) -> sql.Composable:
-        return sql.Identifier("period_kind") if self.kind is None else sql.Literal(self.kind)
-
-    @property
-    def people_expression(self) -> sql.Composable:
-        if self.people is None:
-            return sql.SQL("count(*)")
-        return sql.SQL("sum({})").format(sql.Identifier(self.people))
-
-
-RELEASED_TABLES = (
-    ReleasedTable(
-        "anonymous.analytics_events",
-        "created_at",
-        "day",
-        None,
-        (
-            "event_type",
-            "archetype",
-            "activity_score_bucket",
-            "collab_score_bucket",
-            "diversity_score_bucket",
-            "ai_savviness_bucket",
-            "ai_percentage_bucket",
-            "top_languages",
-            "tools_detected",
-            "template_used",
-        ),
-    ),
-    ReleasedTable("published.ai_usage_trends", "week", "week", "analyses_count", ()),
-    ReleasedTable("published.archetype_distribution", "period", "month", "count", ("archetype",)),
-    ReleasedTable(
-        "published.event_trends", "period", None, "n_people", ("event_category", "event_type")
-    ),
-    ReleasedTable("published.install_trends", "period", None, "n_people", ("server_id",)),
-    ReleasedTable("published.search_trends", "period", None, "n_people", ("query",)),
-)
+from analytics_assets.privacy.plan import FLOOR
+from analytics_assets.privacy.plan_store import current_entries
+from analytics_assets.store.database import qualified
 
 # Retention deletes whole periods, the oldest first: a period may be gone, but not while an older
-# one of its kind is there.
+# one of its kind is there. Rows of a table that does not name the kind of their period are of the
+# kind that the ledger has released for it.
 _CHECK = sql.SQL("""
-    with classes as (
-        select {kind} as period_kind, {period} as period, {people} as people
+    with ledger as (
+        select * from ops.release_ledger where release_table = {name}
+    ),
+    counted as (
+        select {period} as period, {kind} as kind, {columns}, {people} as people
         from {table}
-        group by {columns}
+        group by {period}, 2 {grouped}
+    ),
+    classes as (
+        select
+            coalesce(
+                kind,
+                (
+                    select period_kind from ledger
+                    where ledger.period = counted.period and ledger.state = 'closed'
+                ),
+                {first_kind}
+            ) as period_kind,
+            period,
+            people,
+            concat_ws('|', {told}, people) as told
+        from counted
     ),
     periods as (
-        select period_kind, period, count(*) as classes, sum(people) as people
+        select
+            period_kind, period, count(*) as classes, sum(people) as people,
+            encode(sha256(convert_to(
+                string_agg(told, e'\\n' order by told collate "C"), 'UTF8'
+            )), 'hex') as rows_sha256
         from classes
         group by period_kind, period
-    ),
-    ledger as (
-        select * from ops.release_ledger where release_table = {name}
     ),
     oldest as (
         select period_kind, min(period) as period from periods group by period_kind
     ),
     violations (period_kind, what) as (
-        select period_kind, {small} from classes where people <= {floor}
+        select period_kind, 'classes under the floor' from classes where people <= {floor}
         union all
-        select periods.period_kind, {unledgered}
+        select periods.period_kind, 'periods with rows that the ledger does not call closed'
         from periods
         left join ledger using (period_kind, period)
         where ledger.state is distinct from 'closed'
         union all
-        select periods.period_kind, {different}
+        select periods.period_kind, 'periods that differ from the ledger'
         from periods
         join ledger using (period_kind, period)
         where ledger.state = 'closed'
-            and (ledger.released_classes, ledger.released_people)
-                is distinct from (periods.classes, periods.people)
+            and (
+                (ledger.released_classes, ledger.released_people)
+                    is distinct from (periods.classes, periods.people)
+                -- Periods closed before there was a plan have no digest.
+                or ledger.rows_sha256 <> periods.rows_sha256
+            )
         union all
-        select ledger.period_kind, {missing}
+        select ledger.period_kind, 'closed periods without rows'
         from ledger
         join oldest on oldest.period_kind = ledger.period_kind and oldest.period < ledger.period
         where ledger.state = 'closed'
@@ -122,28 +93,43 @@ def k_floor_violations(connection: psycopg.Connection[Any], table: str | None = 
 
     Raises ValueError for a table that is not released.
     """
-    checked = [entry for entry in RELEASED_TABLES if table in (None, entry.name)]
-    if not checked:
-        known = ", ".join(entry.name for entry in RELEASED_TABLES)
-        raise ValueError(f"{table} is not a released table; these are: {known}")
-    return [violation for entry in checked for violation in _violations(connection, entry)]
+    entries = current_entries(connection)
+    if table is not None and table not in entries:
+        raise ValueError(
+            f"{table} is not a released table; these are: {', '.join(sorted(entries))}"
+        )
+    return [
+        violation
+        for name, entry in entries.items()
+        if table in (None, name)
+        for violation in _violations(connection, name, entry)
+    ]
 
 
-def _violations(connection: psycopg.Connection[Any], table: ReleasedTable) -> list[str]:
-    columns = [table.period, *(["period_kind"] if table.kind is None else []), *table.dimensions]
+def _violations(connection: psycopg.Connection[Any], name: str, entry: dict[str, Any]) -> list[str]:
+    columns = [sql.Identifier(dimension["name"]) for dimension in entry["dimensions"]]
+    people, kind = entry["count_column"], entry["kind_column"]
+    listed = sql.SQL(", ").join(columns)
     found = connection.execute(
         _CHECK.format(
-            kind=table.kind_expression,
-            period=sql.Identifier(table.period),
-            people=table.people_expression,
-            table=table.identifier,
-            columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
-            name=sql.Literal(table.name),
+            name=sql.Literal(name),
+            table=qualified(name),
+            period=sql.Identifier(entry["period_column"]),
+            kind=sql.Identifier(kind) if kind else sql.SQL("null::text"),
+            people=(
+                sql.SQL("sum({})").format(sql.Identifier(people)) if people else sql.SQL("count(*)")
+            ),
+            columns=listed if columns else sql.SQL("true as everybody"),
+            grouped=sql.SQL(", ").join([sql.SQL(""), *columns]),
+            told=(
+                sql.SQL(", ").join(
+                    sql.SQL("coalesce({}::text, '-')").format(column) for column in columns
+                )
+                if columns
+                else sql.SQL("null")
+            ),
+            first_kind=sql.Literal(entry["periods"][0]),
             floor=sql.Literal(FLOOR),
-            small=sql.Literal("classes under the floor"),
-            unledgered=sql.Literal("periods with rows that the ledger does not call closed"),
-            different=sql.Literal("periods that differ from the ledger"),
-            missing=sql.Literal("closed periods without rows"),
         )
     ).fetchall()
-    return [f"{table.name}, {kind}: {count} {what}" for kind, what, count in found]
+    return [f"{name}, {kind}: {count} {what}" for kind, what, count in found]

@@ -1,8 +1,9 @@
 """The guard over what may not stand in ``anonymous`` and ``published``.
 
-Belongs here: names and types of columns that are refused, and scanning what is stored. Does not:
-recognising a value, which is one SQL function (``vault.forbidden_values`` in store/sql/
-release_guard.sql) that the release and its trigger use too. Invariant: a finding never holds the
+Belongs here: types of columns that are refused, and scanning what is stored. Does not: names that
+are refused (column_names.py) or recognising a value, which is one SQL function
+(``vault.forbidden_values`` in store/sql/release_guard.sql) that the release and its trigger use
+too. Invariant: a finding never holds the
 value it found.
 """
 
@@ -16,16 +17,13 @@ import psycopg
 from psycopg import sql
 
 from analytics_assets.privacy.column_names import is_forbidden_name
-from analytics_assets.privacy.plan import ReleasePlan, shipped_plan
+from analytics_assets.privacy.plan_store import current_entries
 
 RELEASED_SCHEMAS = ("anonymous", "published")
 
 # Whatever is not here could carry more than a bucket, a label, a count or a day.
 ALLOWED_TYPES = frozenset({"date", "int2", "int4", "int8", "numeric", "float8", "bool", "text"})
 TEXT_TYPES = frozenset({"text", "varchar", "bpchar", "name", "citext"})
-# The only identifiers that may leave: random, one per row.
-RANDOM_IDS = frozenset({("anonymous", "analytics_events", "id")})
-
 _COLUMNS = """
     select namespace.nspname, class.relname, attribute.attname, type.typname,
            has_column_privilege(class.oid, attribute.attnum, 'select')
@@ -64,8 +62,7 @@ def scan(
 
     By name, by type, by standing outside the planned columns, and by the values of text columns.
     """
-    from analytics_assets.store.models import metadata
-
+    planned, random_ids = _planned_columns(connection)
     wanted = None if tables is None else set(tables)
     if wanted is not None:
         schemas = sorted({schema for schema, _ in wanted})
@@ -75,18 +72,34 @@ def scan(
     ).fetchall():
         if wanted is not None and (schema, table) not in wanted:
             continue
-        planned = metadata.tables.get(f"{schema}.{table}")
+        where = f"{schema}.{table}"
         reasons: list[str] = []
         if is_forbidden_name(column):
             reasons.append("forbidden column name")
-        if kind not in ALLOWED_TYPES and (schema, table, column) not in RANDOM_IDS:
+        if kind not in ALLOWED_TYPES and (where, column) not in random_ids:
             reasons.append(f"type {kind} may not be released")
-        if planned is None or column not in planned.columns:
+        if column not in planned.get(where, ()):
             reasons.append("column is not planned")
         if kind in TEXT_TYPES and readable:
             reasons += _forbidden_values(connection, schema, table, column)
         findings += [Finding(schema, table, column, reason) for reason in reasons]
     return findings
+
+
+def _planned_columns(
+    connection: psycopg.Connection[Any],
+) -> tuple[dict[str, set[str]], set[tuple[str, str]]]:
+    """Columns of every planned table, and the identifiers that may leave: random, one a row."""
+    planned: dict[str, set[str]] = {}
+    random_ids = set()
+    for name, entry in current_entries(connection).items():
+        planned[name] = set(entry["columns"])
+        if entry["count_column"] is None:
+            random_ids.add((name, "id"))
+        if entry["monthly"]:
+            shown = {column["name"] for column in entry["dimensions"] if not column["mean"]}
+            planned[entry["monthly"]] = {"month", "released"} | shown
+    return planned, random_ids
 
 
 def _forbidden_values(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import date, datetime
 from typing import Any
 
@@ -80,7 +81,8 @@ def ensure_period_keys(
     Returns how many were drawn; ``draw`` is replaced by a seeded source in tests only, and asked in
     the order of kind and period. The caller commits.
     """
-    with connection.transaction():
+    # In the caller's transaction, or one of its own: between looking and drawing no other may draw.
+    with connection.transaction() if connection.autocommit else nullcontext():
         connection.execute(_LOCK)
         missing = connection.execute(
             _WITHOUT_KEY, {"start_day": start_day, "as_of": as_of}

@@ -57,8 +57,8 @@ def read_plan(file: Path) -> ReleasePlan:
     trees: dict[str, dict[str, str]] = {}
     if "hierarchies" in entries:
         spot, node = entries["hierarchies"]
-        for name, given in (spot.entries(node, holds="trees of values") or {}).items():
-            trees[name] = _tree(*given)
+        for name, tree in (spot.entries(node, holds="trees of values") or {}).items():
+            trees[name] = _tree(*tree)
     tables: dict[str, PlannedTable] = {}
     if "tables" in entries:
         spot, node = entries["tables"]

@@ -69,8 +69,7 @@ def apply_plan(connection: psycopg.Connection[Any], plan: ReleasePlan) -> None:
     if problems:
         raise PlanError(problems)
     current = {
-        name: (version, entry)
-        for name, version, entry in connection.execute(_CURRENT).fetchall()
+        name: (version, entry) for name, version, entry in connection.execute(_CURRENT).fetchall()
     }
     for table in plan.tables.values():
         entry = table.entry()
@@ -108,7 +107,7 @@ def _make(connection: psycopg.Connection[Any], table: PlannedTable) -> None:
         columns.append(
             sql.SQL("{} {}{}{}").format(
                 sql.Identifier(name),
-                sql.SQL(kind),  # type: ignore[arg-type] # one of plan.py's own
+                sql.SQL(kind),
                 sql.SQL(" not null" if required else ""),
                 sql.SQL(" not null default gen_random_uuid()" if kind == "uuid" else ""),
             )
@@ -129,9 +128,7 @@ def _make(connection: psycopg.Connection[Any], table: PlannedTable) -> None:
         )
     target = qualified(table.name)
     connection.execute(sql.SQL("set local role {}").format(RELEASE_OWNER))
-    connection.execute(
-        sql.SQL("create table {} ({})").format(target, sql.SQL(", ").join(columns))
-    )
+    connection.execute(sql.SQL("create table {} ({})").format(target, sql.SQL(", ").join(columns)))
     connection.execute(
         sql.SQL("comment on table {} is {}").format(target, sql.Literal(table.description))
     )

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from analytics_assets.events.catalogue import Catalogue
+from analytics_assets.privacy.plan import shipped_plan
 from analytics_assets.windows import DAY, Window, next_month
 
 # Days that rows of raw tables other than events are kept. Their names are also their retention
@@ -51,16 +52,13 @@ class Release(NamedTuple):
     period: date
 
 
-# Everything released from profile events. Pruning them before the last of these has closed would
-# leave a period short: a week may end in the month after the one that has closed.
-PROFILE_RELEASES: Final = (
-    ("anonymous.analytics_events", "day"),
-    ("published.ai_usage_trends", "week"),
-    ("published.archetype_distribution", "month"),
-    ("published.event_trends", "day"),
-    ("published.event_trends", "week"),
-    ("published.event_trends", "month"),
-)
+def profile_releases() -> tuple[tuple[str, str], ...]:
+    """Everything released from profile events, as table and kind of period.
+
+    Pruning them before the last of these has closed would leave a period short: a week may end in
+    the month after the one that has closed.
+    """
+    return shipped_plan().readers_of(PROFILE_CATEGORY)
 
 
 @dataclass(frozen=True)
@@ -142,11 +140,12 @@ def released_profile_days(
 ) -> frozenset[date]:
     """Days whose profile events have served all their releases, within their age limit.
 
-    A day's month must have closed and every period of PROFILE_RELEASES that holds the day must
+    A day's month must have closed and every period of profile_releases() that holds the day must
     stand in the ledger. Periods that begin before ``start_day`` are never released: such a day or
     week is not waited for, while such a month leaves its days to the age limit alone.
     """
     ledger = frozenset(released)
+    releases = profile_releases()
     today = _today(now)
     first = max(cutoff(PROFILE_MAX_DAYS, now), start_day)
     if first >= today:
@@ -158,7 +157,7 @@ def released_profile_days(
         and all(
             period < start_day or Release(table, kind, period) in ledger
             for table, kind, period in (
-                (table, kind, _period(kind, day)) for table, kind in PROFILE_RELEASES
+                (table, kind, _period(kind, day)) for table, kind in releases
             )
         )
     )

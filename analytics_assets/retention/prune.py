@@ -31,7 +31,7 @@ from analytics_assets.retention.person_tables import (
     past,
     unclassified,
 )
-from analytics_assets.retention.policy import PROFILE_RELEASES, Expiry, Release, expiries
+from analytics_assets.retention.policy import Expiry, Release, expiries, profile_releases
 from analytics_assets.retention.report import (
     PruneReport,
     RetentionBlockedError,
@@ -253,6 +253,6 @@ def _released(connection: psycopg.Connection[Any]) -> list[Release]:
         from ops.release_ledger
         where release_table = any(%s)
         """,
-        [sorted({table for table, _ in PROFILE_RELEASES})],
+        [sorted({table for table, _ in profile_releases()})],
     ).fetchall()
     return [Release(*row) for row in rows]

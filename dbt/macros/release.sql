@@ -277,16 +277,25 @@ merged as materialized (
     select user_id, subject from accounts where user_id <> subject
 )
 select
-    model.period_kind,
-    model.period,
-    coalesce(merged.subject, model.subject) as subject
-    {%- for dimension in plan.dimensions %},
-    {{ finest_value(dimension) }} as {{ dimension.name }}
+    people.*
+    {%- for step in plan.ladder %},
+    {{ class_at(plan, loop.index0) }} as class_{{ loop.index0 }}
     {%- endfor %}
-from pg_temp.release_model as model
-left join merged on merged.user_id = model.subject
-where model.subject is not null
-    and coalesce(merged.subject, model.subject) not in (select subject from internal);
+from (
+    select
+        model.period_kind,
+        model.period,
+        coalesce(merged.subject, model.subject) as subject
+        {%- for dimension in plan.dimensions %},
+        {{ finest_value(dimension) }} as {{ dimension.name }}
+        {%- endfor %}
+    from pg_temp.release_model as model
+    left join merged on merged.user_id = model.subject
+    where model.subject is not null
+        and coalesce(merged.subject, model.subject) not in (select subject from internal)
+    -- Or every value would be made again for every class it is part of.
+    offset 0
+) as people;
 drop table pg_temp.release_model;
 {% set texts = plan.dimensions | selectattr('type', 'equalto', 'text') | map(attribute='name') | list %}
 {%- if texts %}
@@ -307,26 +316,22 @@ from vault.forbidden_values(array(
 {% for name in texts %}
 update pg_temp.release_people
 set {{ name }} = 'any'
-where {{ name }} in (select value from pg_temp.release_forbidden)
-    and exists (select from pg_temp.release_forbidden);
+where exists (select from pg_temp.release_forbidden)
+    and {{ name }} in (select value from pg_temp.release_forbidden);
 {% endfor %}
+update pg_temp.release_people
+set
+    {%- for step in plan.ladder %}
+    class_{{ loop.index0 }} = {{ class_at(plan, loop.index0) }}{{ ',' if not loop.last }}
+    {%- endfor %}
+where exists (select from pg_temp.release_forbidden);
 drop table pg_temp.release_forbidden;
 {%- endif %}
 create temporary table release_nodes on commit drop as
-with told as materialized (
-    select
-        period_kind,
-        period,
-        subject
-        {%- for step in plan.ladder %},
-        {{ class_at(plan, loop.index0) }} as class_{{ loop.index0 }}
-        {%- endfor %}
-    from pg_temp.release_people
-),
-present as (
+with present as (
     select
         period_kind, period, array_agg(subject) as subjects, array_agg(class_0) as leaves
-    from told
+    from pg_temp.release_people
     group by period_kind, period
 ),
 people as (
@@ -347,8 +352,10 @@ classes as (
         class_0
         {%- for step in plan.ladder[1:] %},
         min(class_{{ loop.index }}) as class_{{ loop.index }}
-        {%- endfor %}
-    from told
+        {%- endfor %},
+        -- A value that was generalised away is told by no leaf.
+        bool_and({% for name in texts %}{{ name }} <> 'any' and {% endfor %}true) as is_told
+    from pg_temp.release_people
     group by class_0
 )
 select classes.*, counted.n, counted.cell_key
@@ -423,7 +430,8 @@ order by {{ (['period_kind', 'period'] + release_shown(plan)) | join(', ') }}
         {%- endfor %}
         {%- for dimension in plan.dimensions if dimension.mean %},
         round(
-            sum({{ dimension.name }} * n_published)
+            sum(least({{ dimension.name }}, 100) * n_published)
+                filter (where {{ dimension.name }} is not null)
             / sum(n_published) filter (where {{ dimension.name }} is not null),
             2
         ) as {{ dimension.name }}

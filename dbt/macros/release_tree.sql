@@ -106,7 +106,7 @@ with units_0 as materialized (
         {%- endfor %}
         n,
         cell_key,
-        n >= {{ plan.floor + 1 }} + {{ surcharge('cell_key') }} as stands
+        is_told and n >= {{ plan.floor + 1 }} + {{ surcharge('cell_key') }} as stands
     from pg_temp.release_nodes
 )
 {%- for number in range(1, last + 1) %},
@@ -145,7 +145,7 @@ candidates_{{ number }} as materialized (
     from units_{{ number - 1 }} as units
     join pools_{{ number }} as pools using (class_{{ number }})
     where units.stands and not pools.enough
-    window smallest as (partition by class_{{ number }} order by units.n, units.class)
+    window smallest as (partition by class_{{ number }} order by units.n, units.cell_key)
 ),
 taken_{{ number }} as materialized (
     select * from candidates_{{ number }} where place = 1 or hidden + slack < to_hide
@@ -183,6 +183,15 @@ units_{{ number }} as materialized (
 select step, class, n, cell_key from units_{{ last }} where stands;
 {% endmacro %}
 
+{# From the lower border of a bucket to its middle, which is what its people count for in a mean. #}
+{% macro to_middle(dimension, step) -%}
+    {%- if dimension.name in step -%}
+        + {{ dimension.levels[step[dimension.name]].width }} / 2.0
+    {%- else -%}
+        ::numeric
+    {%- endif -%}
+{%- endmacro %}
+
 {# Cells: the classes to release, with their values; any one person of a class knows them. #}
 {% macro tell_cells(plan) %}
 drop table if exists pg_temp.release_cells;
@@ -203,19 +212,18 @@ select
 from pg_temp.release_units as units
 join (
     select
-        class,
+        class_{{ number }} as class,
         min(period_kind) as period_kind,
         min(period) as period
         {%- for dimension in plan.dimensions %},
-        min({{ values[loop.index0] }}) as {{ dimension.name }}
+        min({{ values[loop.index0] }})
+            {%- if dimension.mean %} {{ to_middle(dimension, step) }}{% endif %} as {{ dimension.name }}
         {%- endfor %}
-    from (
-        select *, {{ class_at(plan, number) }} as class
-        from pg_temp.release_people
-        where exists (select from pg_temp.release_units where step = {{ number }})
-    ) as people
-    where class in (select class from pg_temp.release_units where step = {{ number }})
-    group by class
+    from pg_temp.release_people
+    where class_{{ number }} in (
+        select class from pg_temp.release_units where step = {{ number }}
+    )
+    group by class_{{ number }}
 ) as told using (class)
 where units.step = {{ number }}
 {%- endfor %};

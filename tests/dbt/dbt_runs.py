@@ -81,9 +81,10 @@ def dbt_environment(
 class DbtBuilder:
     """Runs ``dbt build`` for one database; the parsed project is kept between its runs."""
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(self, database: Database, folder: Path, project: Path = PROJECT_DIR) -> None:
         self.database = database
         self.folder = folder
+        self.project = project
 
     def build(
         self,
@@ -124,13 +125,26 @@ class DbtBuilder:
         return DbtOutcome(bool(result.success), statuses, seconds, messages)
 
     def start(
-        self, min_day: date, max_day: date, *, select: str = "tag:marts", lane: str = "lane"
+        self,
+        min_day: date,
+        max_day: date,
+        *,
+        select: str = "tag:marts",
+        lane: str = "lane",
+        as_of: datetime = AS_OF,
+        start_day: date = START_DAY,
+        extra: Sequence[str] = (),
     ) -> subprocess.Popen[str]:
         """Start ``dbt build`` as a process of its own, as Dagster does."""
         command = [sys.executable, "-m", "dbt.cli.main"]
         return subprocess.Popen(
-            [*command, *self._arguments(lane, select, 2, quiet=False)],
-            env={**os.environ, **dbt_environment(self.database, min_day, max_day)},
+            [*command, *self._arguments(lane, select, 2, quiet=False), *extra],
+            env={
+                **os.environ,
+                **dbt_environment(
+                    self.database, min_day, max_day, as_of=as_of, start_day=start_day
+                ),
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -145,9 +159,9 @@ class DbtBuilder:
             "--threads",
             str(threads),
             "--project-dir",
-            str(PROJECT_DIR),
+            str(self.project),
             "--profiles-dir",
-            str(PROJECT_DIR),
+            str(self.project),
             "--target-path",
             str(self.folder / lane),
             "--log-path",

@@ -1,7 +1,8 @@
 """A deployment of a few weeks, released step by step: what the tests of the release read.
 
 Belongs here: the people of each day, the runs, and what stood in the tables after each run. Does
-not: what must be true of it (test_release.py). Invariant: each day tries one rule.
+not: what must be true of it (test_release.py). Invariant: each day tries one rule; a class that must
+stand has MANY people, one that must not has FEW, whatever the surcharge.
 """
 
 from __future__ import annotations
@@ -18,16 +19,18 @@ from dbt_runs import DbtBuilder, DbtOutcome
 from psycopg import sql
 from raw_rows import RawRows
 
-from analytics_assets.privacy.floor import RELEASED_TABLES
 from analytics_assets.privacy.period_keys import ensure_period_keys, hmac_pads
-from analytics_assets.store.database import Database
+from analytics_assets.privacy.plan import shipped_plan
+from analytics_assets.store.database import Database, qualified
 
 START = date(2026, 4, 27)  # a Monday
 MIDNIGHT = {day: datetime(2026, *day, tzinfo=UTC) for day in ((5, 8), (6, 8), (6, 13))}
-TEN, ELEVEN, FIFTY_TIMES = (date(2026, 4, day) for day in (27, 28, 29))
+TEN, ENOUGH, FIFTY_TIMES = (date(2026, 4, day) for day in (27, 28, 29))
 NAMED, ORACLE, MIXED, ARCHETYPES = (date(2026, 5, day) for day in (1, 2, 3, 4))
 HABITS, FLAGGED, UNFINISHED, UNBUILT, DIRTY = (date(2026, 5, day) for day in (5, 6, 8, 9, 25))
 PRUNED, KEPT, PRUNED_WEEK = date(2026, 6, 2), date(2026, 6, 4), date(2026, 6, 1)
+FEW, MANY = 10, 25
+LATE = 100
 MODELS = "+tag:release"
 ONLY_MODELS = ("--resource-type", "model")
 Event = dict[str, Any]
@@ -86,7 +89,7 @@ def random_profiles(day: date) -> list[Event]:
             archetype=draw.choice(["builder", "builder", "builder", "reviewer", "explorer"]),
             activity_score=draw.choice([40, 44, 72]),
             collab_score=45,
-            ai_savviness=draw.choice([58, 61, 65, 79]),
+            ai_savviness=draw.choice([35, 58, 79]),
             ai_percentage=draw.choice([30, 33, 36, 41, None]),
             languages=draw.choice([["python"], ["Python"], ["Go"], ["Rust"], []]),
             tools=draw.choice([["cursor"], ["aider"], []]),
@@ -106,37 +109,37 @@ def first_days() -> list[Event]:
         *({**profile(TEN, ""), "user_id": None, "subject": None} for _ in range(3)),
         {**profile(TEN, "p-0-work"), "subject": "p-0"},
     ]
-    archetypes = ["analyst"] * 6 + ["automator"] * 5
+    archetypes = ["analyst"] * FEW + ["automator"] * FEW
     return [
-        *(profile(TEN, person) for person in people(10)),
+        *(profile(TEN, person) for person in people(FEW)),
         *uncounted,
-        *(profile(ELEVEN, person) for person in people(11)),
+        *(profile(ENOUGH, person) for person in people(MANY)),
         *(profile(FIFTY_TIMES, "p-0") for _ in range(50)),
-        *(profile(FIFTY_TIMES, person) for person in people(10)),
+        *(profile(FIFTY_TIMES, person) for person in people(FEW)),
         *(
             profile(ARCHETYPES, person, archetype=archetype)
-            for person, archetype in zip(people(11, "few"), archetypes, strict=True)
+            for person, archetype in zip(people(2 * FEW, "few"), archetypes, strict=True)
         ),
-        *(profile(NAMED, person, tools=["octo@example.com"]) for person in people(14)),
+        *(profile(NAMED, person, tools=["octo@example.com"]) for person in people(MANY)),
         *random_profiles(ORACLE),
-        *(search(MIXED, person, "  Vector   SEARCH") for person in people(11)),
-        *(search(MIXED, person, "Olivia Whitfield") for person in people(13, "fan")),
+        *(search(MIXED, person, "  Vector   SEARCH") for person in people(MANY)),
+        *(search(MIXED, person, "Olivia Whitfield") for person in people(MANY, "fan")),
         *(search(MIXED, person, f"one of a kind {person}") for person in people(3, "lone")),
-        *(install(MIXED, person, "postgres") for person in people(11)),
-        *(install(MIXED, person, f"rare-{person}") for person in people(12, "rare")),
+        *(install(MIXED, person, "postgres") for person in people(MANY)),
+        *(install(MIXED, person, f"rare-{person}") for person in people(MANY, "rare")),
         *habits(HABITS),
-        *(profile(FLAGGED, person) for person in [*people(10), "tester"]),
+        *(profile(FLAGGED, person) for person in [*people(FEW), "tester"]),
     ]
 
 
 def habits(day: date) -> list[Event]:
-    """Events beside what people do most: logins of 11, one of whom logs out as often as in.
+    """Events beside what people do most: logins of many, one of whom logs out as often as in.
 
-    And of two who do not count: an account of a day, and a second account of one of the 11.
+    And of two who do not count: an account of a day, and a second account of one of them.
     """
     logins = [
         _event(day, person, category, kind, {})
-        for person in people(11, "habit")
+        for person in people(MANY, "habit")
         for category, kind in [
             *[("user_activity", "user.login")] * 2,
             ("content", "profile.updated"),
@@ -148,7 +151,7 @@ def habits(day: date) -> list[Event]:
     views = [
         _event(day, person, "interaction", f"{what}.viewed", {})
         for what in ("profile", "project")
-        for person in people(6, what)
+        for person in people(FEW, what)
     ]
     return [*logouts, *logins, *views]
 
@@ -180,15 +183,15 @@ class Snapshot:
 
 def take_snapshot(connection: psycopg.Connection[Any]) -> Snapshot:
     snapshot = Snapshot()
-    for table in RELEASED_TABLES:
-        snapshot.rows[table.name] = sorted(
-            connection.execute(sql.SQL("select * from {}").format(table.identifier)).fetchall(),
+    for table in shipped_plan().tables:
+        snapshot.rows[table] = sorted(
+            connection.execute(sql.SQL("select * from {}").format(qualified(table))).fetchall(),
             key=repr,
         )
     for name, kind, period, *rest in connection.execute(
         """
         select release_table, period_kind, period, state, released_classes, released_people,
-               held_back_share
+               reason
         from ops.release_ledger
         """
     ):
@@ -200,6 +203,18 @@ def take_snapshot(connection: psycopg.Connection[Any]) -> Snapshot:
     return snapshot
 
 
+def noise_keys_of(
+    connection: psycopg.Connection[Any], day: date, subjects: Sequence[str]
+) -> dict[str, int]:
+    """Noise keys as unsigned numbers, asked one by one since the function names nobody."""
+    rows = connection.execute(
+        "select number, noise_key from vault.person_keys('day', %s, %s, %s)"
+        " as keyed (person_key, noise_key, number)",
+        [day, list(subjects), list(range(len(subjects)))],
+    ).fetchall()
+    return {subjects[number]: key % 2**64 for number, key in rows}
+
+
 @dataclass
 class World:
     """Snapshots by the name of the run they were taken after."""
@@ -209,6 +224,8 @@ class World:
     failure: DbtOutcome
     log: str
     keys_drawn: Sequence[bytes]
+    noise_keys: Mapping[str, int]  # of the people of ORACLE on that day
+    weights: Sequence[int]  # of the noise
 
 
 class LoggingBuilder(DbtBuilder):
@@ -264,22 +281,23 @@ def build_world(builder: DbtBuilder, pipeline: psycopg.Connection[Any]) -> Itera
         failure = run(START, date(2026, 5, 9), early)
         admin.execute("grant insert on ops.release_ledger to analytics_pipeline")
     taken["failure"] = take_snapshot(pipeline)
+    noise_keys = noise_keys_of(pipeline, ORACLE, people(400, "random"))
 
     # The last day of the window has only begun.
     run(START, date(2026, 5, 9), early).check()
     taken["first"] = take_snapshot(pipeline)
 
-    raw.events([profile(ELEVEN, person, archetype="reviewer") for person in people(20, "late")])
+    raw.events([profile(ENOUGH, person, archetype="reviewer") for person in people(LATE, "late")])
     pipeline.execute(
         "insert into vault.period_keys values ('day', %s, %s, %s)",
-        [ELEVEN, *hmac_pads(b"a key that should be gone")],
+        [ENOUGH, *hmac_pads(b"a key that should be gone")],
     )
     run(START, date(2026, 5, 9), early, "--full-refresh").check()
     taken["again"] = take_snapshot(pipeline)
 
     # One day stays unbuilt and one unfinished; one person turns out to be a tester of ours.
     raw.history("users", [{"user_id": "tester", "valid_from": at(UNBUILT), "is_internal": True}])
-    raw.events([profile(day, person) for day in (PRUNED, KEPT) for person in people(12)])
+    raw.events([profile(day, person) for day in (PRUNED, KEPT) for person in people(MANY)])
     run(date(2026, 5, 10), date(2026, 6, 9), late).check()
     taken["gap"] = take_snapshot(pipeline)
 
@@ -296,4 +314,8 @@ def build_world(builder: DbtBuilder, pipeline: psycopg.Connection[Any]) -> Itera
     taken["pruned"] = take_snapshot(pipeline)
 
     log = "".join(path.read_text() for path in sorted(builder.folder.rglob("*.log")))
-    yield World(database, taken, failure, log, drawn)
+    weights = [
+        weight
+        for (weight,) in pipeline.execute("select weight from vault.noise_table order by noise")
+    ]
+    yield World(database, taken, failure, log, drawn, noise_keys, weights)

@@ -52,6 +52,10 @@ def planting(privacy_database: Database) -> Iterator[psycopg.Connection[Any]]:
             """
         ).fetchall():
             admin.execute(f"alter table {table} drop constraint {constraint}".encode())
+        for (table,) in admin.execute(
+            "select schemaname || '.' || tablename from pg_tables"
+            " where schemaname in ('anonymous', 'published')"
+        ).fetchall():
             admin.execute(f"alter table {table} disable trigger user".encode())
         yield admin
         admin.rollback()

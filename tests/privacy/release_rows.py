@@ -45,12 +45,31 @@ SHAPES: dict[str, tuple[str, str, date, dict[str, Any], str | None, dict[str, fl
 Connection = psycopg.Connection[Any]
 
 
-def count_class(connection: Connection, table: str, n_people: int, **changes: Any) -> None:
-    """What the release does first: put the exact count into the vault."""
+def count_class(
+    connection: Connection,
+    table: str,
+    n_people: int,
+    *,
+    n_published: int | None = None,
+    **changes: Any,
+) -> None:
+    """What the release does first: put the exact count and the one to publish into the vault."""
     _, kind, period, dimensions, _, means = SHAPES[table]
     connection.execute(
-        "insert into vault.release_counts values (%s, %s, %s, %s, %s, %s)",
-        [table, kind, period, Jsonb({**dimensions, **changes}), n_people, Jsonb(means)],
+        """
+        insert into vault.release_counts
+        (release_table, period_kind, period, dimensions, n_people, measures, n_published)
+        values (%s, %s, %s, %s, %s, %s, %s)
+        """,
+        [
+            table,
+            kind,
+            period,
+            Jsonb({**dimensions, **changes}),
+            n_people,
+            Jsonb(means),
+            n_people if n_published is None else n_published,
+        ],
     )
 
 

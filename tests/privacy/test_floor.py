@@ -5,36 +5,32 @@ from __future__ import annotations
 import pytest
 from release_rows import DAY, SHAPES, Connection, close_period, insert_class, release_class
 
-from analytics_assets.privacy.floor import RELEASED_TABLES, k_floor_violations
+from analytics_assets.privacy.floor import k_floor_violations
+from analytics_assets.privacy.plan import shipped_plan
+from analytics_assets.privacy.plan_store import current_entries
 
 TABLES = sorted(SHAPES)
 
 
-def test_every_released_table_is_checked(pipeline: Connection) -> None:
-    """One list in Python, the guards in the database: the same tables, classes and counts."""
-    guards = {
-        table: tuple(bytes(arguments).decode().split("\0")[:4])
-        for table, arguments in pipeline.execute(
-            """
-            select tgrelid::regclass::text, tgargs from pg_trigger
-            where tgname = 'guard_release'
-            """
+def test_every_table_that_may_be_released_is_planned_guarded_and_checked(
+    pipeline: Connection,
+) -> None:
+    """In the two zones there is nothing that the plan does not know."""
+    guarded = {
+        table
+        for (table,) in pipeline.execute(
+            "select tgrelid::regclass::text from pg_trigger where tgname = 'guard_release'"
         )
     }
-    assert {
-        entry.name: (entry.period, entry.kind or "", entry.people or "", entry.dimensions)
-        for entry in RELEASED_TABLES
-    } == {
-        table: (
-            period,
-            kind,
-            people,
-            tuple(word for word in classes.strip("{}").split(", ") if word),
-        )
-        for table, (period, kind, people, classes) in (
-            (table, (*given[:3], " ".join(given[3].split()))) for table, given in guards.items()
+    zones = {
+        f"{schema}.{table}"
+        for schema, table in pipeline.execute(
+            "select schemaname, tablename from pg_tables"
+            " where schemaname in ('anonymous', 'published')"
         )
     }
+    assert guarded == zones == set(current_entries(pipeline)) == set(TABLES)
+    assert set(shipped_plan().tables) == zones
 
 
 def test_what_was_released_and_closed_passes(pipeline: Connection) -> None:
@@ -74,7 +70,11 @@ def test_retention_takes_the_oldest_first_and_a_hole_is_found(planting: Connecti
         insert_class(planting, table, 11, created_at=day)
         planting.execute(
             """
-            insert into ops.release_ledger values (%s, 'day', %s, 'closed', 1, 11, null, 'test')
+            insert into ops.release_ledger (
+                release_table, period_kind, period, state, released_classes, released_people,
+                plan_version
+            )
+            values (%s, 'day', %s, 'closed', 1, 11, 'test')
             """,
             [table, day],
         )

@@ -45,7 +45,7 @@ MATRIX: dict[str, dict[str, set[str]]] = {
         "anonymous.*": APPEND,
         "published.*": APPEND,
         "vault.known_identifiers": WRITE,
-        "vault.consent_ledger": READ,
+        "vault.consent_ledger": PRUNE,
         "vault.release_counts": {"SELECT", "INSERT", "DELETE"},
         "vault.period_keys": {
             "INSERT",
@@ -53,11 +53,14 @@ MATRIX: dict[str, dict[str, set[str]]] = {
             "SELECT (period_kind)",
             "SELECT (period)",
         },
+        "vault.noise_table": READ,
         "ops.*": WRITE,
+        "ops.release_plan": READ,
+        "ops.release_ledger": {"SELECT", "INSERT"},
     },
 }
 SECRET_FUNCTIONS = {
-    "vault.person_key(text,date,text)",
+    "vault.person_keys(text,date,text[],bigint[])",
     "vault.forbidden_values(text[])",
     "vault.refuse()",
     "vault.guard_release()",

@@ -44,6 +44,21 @@ def test_a_class_of_ten_cannot_even_be_counted(pipeline: Connection, table: str)
     assert says_nothing_else(caught, "release refused: a class has 10 people or fewer")
 
 
+@pytest.mark.parametrize("table", TABLES)
+def test_noise_never_takes_a_count_below_the_floor(pipeline: Connection, table: str) -> None:
+    with pytest.raises(Refused) as caught:
+        count_class(pipeline, table, 12, n_published=10)
+    assert says_nothing_else(caught, "release refused: a class has 10 people or fewer")
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_count_drawn_for_it_is_the_one_that_enters(pipeline: Connection, table: str) -> None:
+    count_class(pipeline, table, 14, n_published=12)
+    with pytest.raises(Refused, match="or was not counted"), pipeline.transaction():
+        insert_class(pipeline, table, 14)
+    insert_class(pipeline, table, 12)
+
+
 @pytest.mark.parametrize("people", [1, 10])
 @pytest.mark.parametrize("table", TABLES)
 def test_a_small_class_is_refused_without_saying_which(
@@ -164,9 +179,25 @@ def test_a_value_that_could_name_a_person_is_refused(pipeline: Connection) -> No
 def test_a_score_that_is_no_bucket_is_refused_without_the_row(
     pipeline: Connection, wrong: dict[str, Any]
 ) -> None:
+    """However it was counted."""
+    count_class(pipeline, EVENTS, 11, **wrong)
     with pytest.raises(Refused) as caught:
         insert_class(pipeline, EVENTS, 11, **wrong)
-    assert says_nothing_else(caught, "release refused: a score is not a bucket")
+    assert says_nothing_else(
+        caught, "release refused: a class has 10 people or fewer, or was not counted"
+    )
+
+
+def test_a_table_outside_the_plan_takes_nothing(planting: Connection) -> None:
+    """Not even where somebody has guarded it."""
+    planting.execute("create table published.unplanned (period date, n_people integer)")
+    planting.execute(
+        "create trigger guard_release after insert on published.unplanned"
+        " referencing new table as new_rows"
+        " for each statement execute function vault.guard_release()"
+    )
+    with pytest.raises(Refused, match="the table is not in the release plan"):
+        planting.execute("insert into published.unplanned values ('2026-05-01', 40)")
 
 
 @pytest.mark.parametrize(
@@ -201,11 +232,18 @@ def test_the_pipeline_only_appends(pipeline: Connection, table: str, statement: 
     "statement",
     [
         "update ops.release_ledger set state = 'withheld'",
+        "update ops.release_ledger set state = 'superseded'",
         "delete from ops.release_ledger",
         "truncate ops.release_ledger",
+        "update ops.release_plan set entry = entry - 'floor'",
+        "insert into ops.release_plan select release_table, 99, '{}', '{}' from ops.release_plan",
+        "delete from ops.release_plan",
+        "select ops.roll_up_days('published.event_trends', '2026-01-01')",
     ],
 )
-def test_the_ledger_only_grows(pipeline: Connection, statement: str) -> None:
+def test_the_pipeline_rewrites_neither_ledger_nor_plan(
+    pipeline: Connection, statement: str
+) -> None:
     close_period(pipeline, EVENTS, 1, 11)
     with pytest.raises((Refused, Denied)):
         pipeline.execute(statement.encode())
@@ -220,7 +258,7 @@ def test_a_counted_class_cannot_be_made_small_afterwards(pipeline: Connection) -
 def test_a_class_of_another_day_does_not_vouch_for_this_one(pipeline: Connection) -> None:
     _, kind, _, dimensions, *_ = SHAPES[EVENTS]
     pipeline.execute(
-        "insert into vault.release_counts values (%s, %s, %s, %s, 11, '{}')",
+        "insert into vault.release_counts values (%s, %s, %s, %s, 11, '{}', 11)",
         [EVENTS, kind, DAY.replace(day=7), Jsonb(dimensions)],
     )
     with pytest.raises(Refused, match="or was not counted"):

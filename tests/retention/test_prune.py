@@ -17,7 +17,7 @@ from psycopg import sql
 
 from analytics_assets.events.catalogue import Catalogue, load_catalogue
 from analytics_assets.retention.person_tables import DERIVED_TABLES
-from analytics_assets.retention.policy import PROFILE_RELEASES
+from analytics_assets.retention.policy import profile_releases
 from analytics_assets.retention.prune import prune
 from analytics_assets.retention.report import (
     PruneReport,
@@ -112,7 +112,7 @@ def add_partition(
 
 
 def close_releases(connection: psycopg.Connection[Any], month: Window) -> None:
-    for table, kind in PROFILE_RELEASES:
+    for table, kind in profile_releases():
         connection.execute(
             """
             insert into ops.release_ledger (

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from deployment import Deployment, copy_secrets
+from deployment import Deployment, copy_secrets, draw_keys
 
 from analytics_assets.store.database import Database
 from analytics_assets.store.migrate import migrate
@@ -30,6 +30,7 @@ def main_job(
         "2026-06-08",
     )
     migrate(deployment.database)
+    draw_keys(deployment)
     written = deployment.command(
         "sample", str(home / "company"), "--users", "150", "--events", "12000"
     )

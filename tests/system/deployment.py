@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from analytics_assets.privacy.period_keys import ensure_period_keys
 from analytics_assets.store.database import Database
 
 PROGRAM = str(Path(sys.executable).with_name("analytics-assets"))
@@ -184,6 +187,19 @@ def free_ports(number: int) -> list[int]:
     finally:
         for each in sockets:
             each.close()
+
+
+def draw_keys(deployment: Deployment) -> None:
+    """The keys that its first run would draw, from a seed: the same people get the same noise."""
+    source = random.Random(20260608)  # noqa: S311
+    start, as_of = (deployment.environment[f"ANALYTICS_{name}"] for name in ("START_DAY", "AS_OF"))
+    with deployment.database.connect("analytics_pipeline") as connection:
+        ensure_period_keys(
+            connection,
+            date.fromisoformat(start),
+            datetime.fromisoformat(as_of).replace(tzinfo=UTC),
+            source.randbytes,
+        )
 
 
 def copy_secrets(source: Database, home: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from deployment import Deployment, wait_until
+from deployment import Deployment, draw_keys, wait_until
 
 from analytics_assets.store.database import DatabaseUnavailable
 from analytics_assets.store.embedded import EmbeddedPostgres
@@ -38,6 +38,9 @@ def disturbed(
         "2026-04-27",
         "2026-06-08",
     )
+    made = deployment.command("migrate")
+    assert made.returncode == 0, made.stderr
+    draw_keys(deployment)
     yield deployment
     deployment.kill_all()
     EmbeddedPostgres(deployment.home).destroy()

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import jinja2
 import pytest
 import yaml
 
 from analytics_assets.events.catalogue import Catalogue, Category, load_catalogue
 from analytics_assets.retention.person_tables import DERIVED_TABLES
 from analytics_assets.retention.policy import (
-    PROFILE_RELEASES,
     Expiry,
     Release,
     RetentionGuardError,
@@ -22,6 +19,7 @@ from analytics_assets.retention.policy import (
     cutoff,
     expired_before,
     expiries,
+    profile_releases,
     raw_table_expired_before,
     refuse_expired,
     released_profile_days,
@@ -31,7 +29,6 @@ from analytics_assets.windows import Window
 START_DAY = date(2026, 1, 1)
 NOON = timedelta(hours=12)
 DBT = Path(__file__).parents[2] / "dbt"
-RELEASE_PLAN = DBT / "macros" / "release_plan.sql"
 PEOPLE_COLUMNS = {"user_id", "subject"}
 
 
@@ -47,7 +44,7 @@ def releases_of(month: Window) -> set[Release]:
     """A ledger in which every period has closed that touches the month."""
     return {
         Release(table, kind, start)
-        for table, kind in PROFILE_RELEASES
+        for table, kind in profile_releases()
         for day in month.days()
         for start in [
             {
@@ -191,15 +188,14 @@ def test_a_window_that_no_class_keeps_is_refused(catalogue: Catalogue) -> None:
 
 
 def test_no_release_that_reads_profile_events_is_forgotten() -> None:
-    """The list the rule waits for, held against the plan that dbt releases by."""
-    plan: dict[str, dict[str, Any]] = {}
-    jinja2.Environment(autoescape=False).from_string(  # noqa: S701 - SQL, not HTML
-        RELEASE_PLAN.read_text("utf-8") + "{{ release_plan() }}"
-    ).render({"return": lambda value: plan.update(value) if isinstance(value, dict) else value})
-    reads_profiles = {name: entry for name, entry in plan.items() if entry["raw"] != ["registry"]}
-    assert set(PROFILE_RELEASES) == {
-        (name, kind) for name, entry in reads_profiles.items() for kind in entry["kinds"]
-    }
+    assert profile_releases() == (
+        ("anonymous.analytics_events", "day"),
+        ("published.ai_usage_trends", "week"),
+        ("published.archetype_distribution", "month"),
+        ("published.event_trends", "day"),
+        ("published.event_trends", "week"),
+        ("published.event_trends", "month"),
+    )
 
 
 def dbt_tables_about_people() -> dict[str, set[str]]:

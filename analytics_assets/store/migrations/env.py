@@ -16,7 +16,11 @@ def _ours(name: str | None, kind: str, _parents: object) -> bool:
 
 
 def _planned(
-    _object: object, name: str | None, kind: str, reflected: bool, _compared: object  # noqa: FBT001
+    _object: object,
+    name: str | None,
+    kind: str,
+    reflected: bool,
+    _compared: object,
 ) -> bool:
     """Leaves out tables that a plan added: they stand in no model (privacy/plan_store.py)."""
     if kind != "table" or not reflected:

@@ -13,7 +13,9 @@ from analytics_assets.store.models.base import metadata, text_column
 
 
 def _bucket(name: str, step: int) -> Column[int]:
-    return Column(name, Integer, comment=f"0..100 in steps of {step}; empty where generalised away.")
+    return Column(
+        name, Integer, comment=f"0..100 in steps of {step}; empty where generalised away."
+    )
 
 
 analytics_events = Table(

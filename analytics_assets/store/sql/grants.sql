@@ -40,7 +40,8 @@ grant select on ops.api_keys to analytics_api;
 grant select, insert, update on ops.rate_leases to analytics_api;
 -- Update only lets rows be locked.
 grant select, insert, update, delete on ops.idempotency_keys to analytics_api;
-grant select on vault.consent_ledger to analytics_pipeline;
+-- Nothing is rewritten; all of a person goes when the person is erased.
+grant select, delete on vault.consent_ledger to analytics_pipeline;
 revoke all on function
     ops.record_consent(text, text, text, text, timestamptz, text, text),
     ops.quarantined(text, text, text, timestamptz, uuid, integer),

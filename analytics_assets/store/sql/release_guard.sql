@@ -210,7 +210,7 @@ $$;
 -- Sums of days that are past their time stand for them from then on, month by whole month: made from
 -- what was published, never from raw, since a second measurement could be set against the first.
 -- Returns how many months.
-create or replace function vault.roll_up_days(target text, kept_from date)
+create or replace function ops.roll_up_days(target text, kept_from date)
 returns integer
 language plpgsql
 security definer
@@ -221,6 +221,7 @@ declare
     names text;
     typed text;
     of_days text;
+    any_past boolean;
     months integer;
 begin
     select entry into plan
@@ -243,6 +244,16 @@ begin
     into names, typed
     from jsonb_array_elements(plan -> 'dimensions') with ordinality as listed (dimension, place)
     where not (dimension ->> 'mean')::boolean;
+    of_days := format(
+        '%s and date_trunc(%L, %I) + interval %L <= %L::date',
+        case when plan ->> 'kind_column' is null then 'true'
+            else format('%I = %L', plan ->> 'kind_column', 'day') end,
+        'month', plan ->> 'period_column', '1 month', kept_from
+    );
+    execute format('select exists (select from %s where %s)', target, of_days) into any_past;
+    if not any_past then
+        return 0;
+    end if;
     if to_regclass(plan ->> 'monthly') is null then
         execute format(
             'create table %1$s (month date not null %2$s,'
@@ -252,12 +263,6 @@ begin
             plan ->> 'monthly', typed
         );
     end if;
-    of_days := format(
-        '%s and date_trunc(%L, %I) + interval %L <= %L::date',
-        case when plan ->> 'kind_column' is null then 'true'
-            else format('%I = %L', plan ->> 'kind_column', 'day') end,
-        'month', plan ->> 'period_column', '1 month', kept_from
-    );
     execute format(
         $sql$
             with gone as (
@@ -290,13 +295,12 @@ $$;
 
 revoke all on function
     vault.refuse(), vault.guard_release(), vault.forbidden_values(text[]),
-    vault.roll_up_days(text, date)
+    ops.roll_up_days(text, date)
 from public;
 grant execute on function vault.refuse(), vault.guard_release()
     to release_owner, analytics_pipeline;
 grant execute on function vault.forbidden_values(text[]) to analytics_pipeline;
-grant usage on schema vault to analytics_retention;
-grant execute on function vault.roll_up_days(text, date) to analytics_retention;
+grant execute on function ops.roll_up_days(text, date) to analytics_retention;
 
 create or replace trigger refuse_small_class
 before insert or update on vault.release_counts

@@ -11,7 +11,7 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-# A discrete Gaussian of σ = 2 within ±6 in 4,096 parts: symmetric, so that its mean is exactly 0.
+# A discrete Gaussian of deviation 2 within ±6 in 4,096 parts: symmetric, so that its mean is exactly 0.
 WEIGHTS = (9, 36, 111, 266, 496, 722, 816, 722, 496, 266, 111, 36, 9)
 BUCKETS = (
     "activity_score_bucket",
