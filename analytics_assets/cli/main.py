@@ -7,7 +7,18 @@ from __future__ import annotations
 
 import typer
 
-from analytics_assets.cli import api, bench, doctor, keys, privacy, run, sample, serve, sources, store
+from analytics_assets.cli import (
+    api,
+    bench,
+    doctor,
+    keys,
+    privacy,
+    run,
+    sample,
+    serve,
+    sources,
+    store,
+)
 
 app = typer.Typer(
     name="analytics-assets",
