@@ -34,6 +34,7 @@ EXACT_COUNT = (
     "{%- endmacro %}\n"
     "{% macro published_count_of_the_real_thing(n, cell_key, plan) -%}",
 )
+PLAIN_THRESHOLD = (TREE, "((({{ cell_key }} & 4095) * 10) >> 12)\n", "0\n")
 PUBLISHED_AGAIN = [
     (RELEASE, "    from calendar\n    where not exists (", "    from calendar\n    where true or not exists ("),
     (RELEASE, "from vault.period_keys as keys\nwhere keys.period_kind <> 'noise'",
@@ -77,7 +78,7 @@ MUTANTS = (
         "k is 1",
         "T2",
         [
-            (TREE, "((({{ cell_key }} & 4095) * 10) >> 12)\n", "0\n"),
+            PLAIN_THRESHOLD,
             (TREE, "greatest(\n        {{ plan.floor + 1 }},", "greatest(\n        1,"),
             # Of leaves and of pools alike.
             (TREE, "n >= {{ plan.floor + 1 }} +", "n >= 1 +"),
@@ -89,6 +90,7 @@ MUTANTS = (
         "T4",
         [
             EXACT_COUNT,
+            PLAIN_THRESHOLD,
             (
                 TREE,
                 "select step, class, n, cell_key from units_{{ last }} where stands;",
@@ -148,21 +150,14 @@ MUTANTS = (
 )  # fmt: skip
 
 
-def edit_project(folder: Path, mutant: Mutant | None) -> Path:
-    """The project's dbt folder at ``folder``, with a mutant's edits or as it is."""
-    source = PROJECT_ROOT / "dbt"
-    if not folder.exists():
-        shutil.copytree(source, folder, ignore=shutil.ignore_patterns("target", "logs"))
-    for name in (TREE, RELEASE, PEOPLE, MODEL):
-        text = (source / name).read_text(encoding="utf-8")
-        for file, old, new in mutant.edits if mutant else ():
-            if file == name:
-                assert text.count(old) >= 1, (
-                    f"{mutant and mutant.name}: {name} has no such text: {old}"
-                )
-                text = text.replace(old, new)
-        if text != (folder / name).read_text(encoding="utf-8"):
-            (folder / name).write_text(text, encoding="utf-8")
+def edit_project(folder: Path, mutant: Mutant) -> Path:
+    """A copy of the project's dbt folder, edited; each mutant needs a folder of its own."""
+    shutil.copytree(PROJECT_ROOT / "dbt", folder, ignore=shutil.ignore_patterns("target", "logs"))
+    for name, old, new in mutant.edits:
+        file = folder / name
+        text = file.read_text(encoding="utf-8")
+        assert old in text, f"{mutant.name}: {name} has no such text: {old}"
+        file.write_text(text.replace(old, new), encoding="utf-8")
     return folder
 
 

@@ -142,8 +142,8 @@ def test_a_broken_release_is_caught_by_the_attack_made_for_it(
     with cloned_database(template, "audit_mutant") as database:
         weaken(database, mutant)
         run = replace(
-            rehearsal(database, folder / "mutants", small),
-            project_dir=edit_project(folder / "project", mutant),
+            rehearsal(database, folder / mutant.name, small),
+            project_dir=edit_project(folder / mutant.name / "project", mutant),
         )
         mutant.keys(run)
         run.release("event_trends")

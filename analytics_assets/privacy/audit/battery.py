@@ -60,14 +60,15 @@ def audit_deployment(
         first = since if newest is None or not starts else min(starts)
         released = read_released(reader, plan, tables, first)
         placed = place(released, truth)
+        weights = noise_weights(pipeline)
         found = [
             *access.identifiers(reader, pipeline, released, artifacts=artifacts),
             *_attacks(placed, released, truth),
-            *counting.noise_soundness(counting.noise_of(placed), noise_weights(pipeline)),
+            *counting.noise_soundness(counting.noise_of(placed), weights),
             *_linked(placed, {}),
             *access.order_and_time(reader, released, as_of),
             *access.rights_and_keys(reader, pipeline),
-            access.guessed_keys(reader, placed),
+            access.guessed_keys(reader, placed, weights),
             *counting.utility(placed, truth, gate=False),
             *(
                 not_run(attack, what, "needs generated worlds: `privacy audit --generated`")
@@ -105,7 +106,7 @@ def audit_worlds(
             linkage.rare_values(placed, planted),
             *access.order_and_time(reader, released, worlds.closes_at),
             *access.rights_and_keys(reader, pipeline),
-            access.guessed_keys(reader, placed),
+            access.guessed_keys(reader, placed, weights),
             *(
                 outcome
                 for people in sorted({world.people for world in worlds.worlds})

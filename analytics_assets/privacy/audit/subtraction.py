@@ -7,7 +7,7 @@ is given every non-empty leaf and the rule; only the numbers behind unpublished 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
@@ -98,27 +98,27 @@ def linked_cells(placed: Mapping[str, Placed], *, most_classes: int = 60) -> lis
     exact = narrow = classes = 0
     for table in placed.values():
         step = linkable_step(table)
-        totals = is_total(table)
-        groups = [
-            group
-            for slot in table.people
-            for group in _sums(table, slot, step, totals)
-            if len(group[0]) <= min(most_classes, group[1].high / 2)
-        ]
-        classes += sum(len(sizes) for sizes, _, _ in groups)
-        # Numbers that contradict each other when taken for exact show that they are not.
-        as_exact = [(sizes, bounds(taken_for_exact)) for sizes, taken_for_exact, _ in groups]
-        if sum(held is None for _, held in as_exact) <= CONTRADICTIONS * len(as_exact):
+        for totals in (False, True):
+            groups = [
+                group
+                for slot in table.people
+                for group in _sums(table, slot, step, totals=totals)
+                if len(group[0]) <= min(most_classes, max(2, group[1].high / 2))
+            ]
+            if totals and len(groups) < ENOUGH_PERIODS:
+                continue
+            classes += 0 if totals else sum(len(sizes) for sizes, _, _ in groups)
             exact += sum(
                 size == held[0] == held[1] <= FLOOR
-                for sizes, held in as_exact
-                if held is not None
+                for sizes, held in _consistent([(sizes, exactly) for sizes, exactly, _ in groups])
                 for size in sizes
             )
-        for sizes, _, with_noise in groups:
-            held = bounds(with_noise)
-            if held is not None and held[1] <= FLOOR and held[1] - held[0] < NARROW:
-                narrow += sum(held[0] <= size <= held[1] for size in sizes)
+            narrow += sum(
+                held[0] <= size <= held[1] <= FLOOR
+                for sizes, held in _consistent([(sizes, noisy) for sizes, _, noisy in groups])
+                if held[1] - held[0] < NARROW
+                for size in sizes
+            )
     return [
         none_of("T4", "classes solved exactly", exact, classes),
         none_of("T4", "classes of 10 or fewer bounded within 5", narrow, classes),
@@ -141,22 +141,17 @@ def linkable_step(table: Placed) -> int:
     return max(0, last)
 
 
-def is_total(table: Placed) -> bool:
-    """Whether cells that tell nothing are totals of the others, as the numbers themselves suggest.
+def _consistent(
+    groups: Sequence[tuple[list[int], Sum]],
+) -> list[tuple[list[int], tuple[int, int]]]:
+    """True sizes and bounds of every group; nothing where the numbers contradict this reading.
 
-    A total is never less than all the others, and most often more by few; a rest has no reason to.
+    So an attacker learns that numbers are not exact, and that what stands beside the others is
+    their rest and not their total.
     """
-    close = periods = 0
-    for slot in table.people:
-        cells = table.cells_of(slot)
-        root = table.released.root
-        if root in cells and len(cells) > 1:
-            over = cells[root] - sum(n for values, n in cells.items() if values != root)
-            if over < -NOISE_BOUND:
-                return False
-            periods += 1
-            close += over <= cells[root] / 2
-    return periods >= ENOUGH_PERIODS and close > 0.8 * periods
+    found = [(sizes, bounds(known)) for sizes, known in groups]
+    possible = [(sizes, held) for sizes, held in found if held is not None]
+    return possible if len(found) - len(possible) <= CONTRADICTIONS * len(found) else []
 
 
 def _sums(table: Placed, slot: Slot, step: int, totals: bool) -> list[tuple[list[int], Sum, Sum]]:
@@ -168,7 +163,9 @@ def _sums(table: Placed, slot: Slot, step: int, totals: bool) -> list[tuple[list
         if home is None or home[0] > step:
             at_home = None if home is None or totals else home[1]
             hidden[at_home][ladder.at(leaf, step)] += len(members)
-    if totals and table.released.root in cells:
+    if totals:
+        if table.released.root not in cells:
+            return []
         unpublished = list(hidden[None].values())
         others = [n for values, n in cells.items() if values != table.released.root]
         rest = cells[table.released.root] - sum(others)
