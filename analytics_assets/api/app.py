@@ -16,7 +16,7 @@ from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from analytics_assets.api import collect, consent, health, quarantine, schemas
+from analytics_assets.api import collect, consent, health, privacy_report, quarantine, schemas
 from analytics_assets.api.collect_schemas import BATCH_RESULT, RESULT
 from analytics_assets.api.doorway import Doorway, answer_problem
 from analytics_assets.api.problems import Problem, document_schema
@@ -29,6 +29,7 @@ ROUTERS = (
     schemas.router,
     quarantine.router,
     consent.router,
+    privacy_report.router,
     health.router,
 )
 _BY_STATUS = {404: "not_found", 405: "method_not_allowed", 406: "not_acceptable"}

@@ -10,9 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
-from typing import Any
 
 from psycopg import sql
 
@@ -29,30 +27,46 @@ MODEL = "models/published/event_trends.sql"
 EXACT_COUNT = (
     TREE,
     "{% macro published_count(n, cell_key, plan) -%}",
-    "{% macro published_count(n, cell_key, plan) -%}\n"
-    "    greatest({{ plan.floor + 1 }}, {{ n }})\n"
-    "{%- endmacro %}\n"
-    "{% macro published_count_of_the_real_thing(n, cell_key, plan) -%}",
+    """{% macro published_count(n, cell_key, plan) -%}
+    greatest({{ plan.floor + 1 }}, {{ n }})
+{%- endmacro %}
+{% macro published_count_of_the_real_thing(n, cell_key, plan) -%}""",
 )
 PLAIN_THRESHOLD = (TREE, "((({{ cell_key }} & 4095) * 10) >> 12)\n", "0\n")
 PUBLISHED_AGAIN = [
-    (RELEASE, "    from calendar\n    where not exists (", "    from calendar\n    where true or not exists ("),
-    (RELEASE, "from vault.period_keys as keys\nwhere keys.period_kind <> 'noise'",
-     "from vault.period_keys as keys\nwhere false and keys.period_kind <> 'noise'"),
-    (RELEASE, "    {{ as_of() }}\nfrom pg_temp.release_periods as closing\nleft join released using (period_kind, period);",
-     "    {{ as_of() }}\nfrom pg_temp.release_periods as closing\nleft join released using (period_kind, period)\non conflict do nothing;"),
-]  # fmt: skip
+    (
+        RELEASE,
+        "    from calendar\n    where not exists (",
+        "    from calendar\n    where true or not exists (",
+    ),
+    (
+        RELEASE,
+        "from vault.period_keys as keys\nwhere keys.period_kind <> 'noise'",
+        "from vault.period_keys as keys\nwhere false and keys.period_kind <> 'noise'",
+    ),
+    (
+        RELEASE,
+        "left join released using (period_kind, period);",
+        "left join released using (period_kind, period)\non conflict do nothing;",
+    ),
+]
+EVENTS_MODEL = """{{ config(materialized='release') }}
+select closing.period_kind, closing.period, rows.subject, event_category, event_type
+from {{ ref('int_subject_days') }} as rows
+join {{ closing_days() }} as closing using (day)
+cross join generate_series(1, least(events, 60))
+"""
 FORGET = "delete from {{ this }}; delete from vault.release_counts;"
 LOCK = "        set local work_mem = '96MB';"
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """What is edited, what the database must be made to allow, and how keys are drawn."""
+    """What is edited (a text of a file, or all of it), what the database must allow, the keys."""
 
     name: str
     caught_by: str
-    edits: list[tuple[str, str, str]]
+    edits: list[tuple[str, str | None, str]]
     unguarded: bool = False
     may_delete: bool = False
     keys: Callable[[Rehearsal], None] = field(default=lambda rehearsal: rehearsal.draw_keys())
@@ -94,9 +108,10 @@ MUTANTS = (
             (
                 TREE,
                 "select step, class, n, cell_key from units_{{ last }} where stands;",
-                "select step, class, n, cell_key from units_0 where stands\nunion all\n"
-                "select {{ last }}, class_{{ last }}, sum(n)::integer, bit_xor(cell_key)\n"
-                "from pg_temp.release_nodes group by class_{{ last }}\nhaving sum(n) > 10;",
+                """select step, class, n, cell_key from units_0 where stands
+union all
+select {{ last }}, class_{{ last }}, sum(n)::integer, bit_xor(cell_key)
+from pg_temp.release_nodes group by class_{{ last }} having sum(n) > 10;""",
             ),
         ],
     ),
@@ -113,24 +128,35 @@ MUTANTS = (
         "events instead of people",
         "T16",
         [
-            (RELEASE, "select min(keyed.leaf) as leaf, min(keyed.noise_key) as noise_key",
-             "select keyed.leaf, keyed.noise_key"),
+            (
+                RELEASE,
+                "select min(keyed.leaf) as leaf, min(keyed.noise_key) as noise_key",
+                "select keyed.leaf, keyed.noise_key",
+            ),
             (RELEASE, "    group by keyed.person_key\n", ""),
-            (MODEL, "{{ done_most(\n    ref('int_subject_days'), ['event_category', 'event_type'], 'events', ['day', 'week', 'month']\n) }}",
-             "select closing.period_kind, closing.period, rows.subject, event_category, event_type\n"
-             "from {{ ref('int_subject_days') }} as rows\n"
-             "join {{ closing_days() }} as closing using (day)\n"
-             "cross join generate_series(1, least(events, 60))"),
+            (MODEL, None, EVENTS_MODEL),
         ],
     ),
     Mutant(
         "daily sums as weeks",
         "T6",
         [
-            (PEOPLE, "{{ kind }}_totals as (\n    select\n        closing.period,\n        people.subject,",
-             "{{ kind }}_totals as (\n    select\n        closing.period,\n"
-             "        people.subject {{ \"|| '/' || people.day\" if kind != 'day' }} as subject,"),
-            (PEOPLE, "    group by closing.period, people.subject, people.place", "    group by 1, 2, 3"),
+            (
+                PEOPLE,
+                """_totals as (
+    select
+        closing.period,
+        people.subject,""",
+                """_totals as (
+    select
+        closing.period,
+        people.subject {{ "|| '/' || people.day" if kind != 'day' }} as subject,""",
+            ),
+            (
+                PEOPLE,
+                "    group by closing.period, people.subject, people.place",
+                "    group by 1, 2, 3",
+            ),
         ],
     ),
     Mutant(
@@ -138,8 +164,11 @@ MUTANTS = (
         "T7",
         [
             *PUBLISHED_AGAIN,
-            (RELEASE, "    where true or not exists (",
-             "    where {{ 'true or' if flags.FULL_REFRESH }} not exists ("),
+            (
+                RELEASE,
+                "    where true or not exists (",
+                "    where {{ 'true or' if flags.FULL_REFRESH }} not exists (",
+            ),
             (RELEASE, LOCK, f"{LOCK} {{% if flags.FULL_REFRESH %}}{FORGET}{{% endif %}}"),
         ],
         unguarded=True,
@@ -147,7 +176,7 @@ MUTANTS = (
         again=("--full-refresh",),
     ),
     Mutant("the key is the date", "T18", [], keys=keys_of_dates),
-)  # fmt: skip
+)
 
 
 def edit_project(folder: Path, mutant: Mutant) -> Path:
@@ -156,8 +185,12 @@ def edit_project(folder: Path, mutant: Mutant) -> Path:
     for name, old, new in mutant.edits:
         file = folder / name
         text = file.read_text(encoding="utf-8")
-        assert old in text, f"{mutant.name}: {name} has no such text: {old}"
-        file.write_text(text.replace(old, new), encoding="utf-8")
+        if old is None:
+            text = new
+        else:
+            assert old in text, f"{mutant.name}: {name} has no such text: {old}"
+            text = text.replace(old, new)
+        file.write_text(text, encoding="utf-8")
     return folder
 
 
@@ -169,7 +202,8 @@ def weaken(database: Database, mutant: Mutant) -> None:
                 name = sql.Identifier(*table.split("."))
                 admin.execute(sql.SQL("alter table {} disable trigger user").format(name))
                 for (constraint,) in admin.execute(
-                    "select conname from pg_constraint where conrelid = %s::regclass and contype = 'c'",
+                    "select conname from pg_constraint"
+                    " where conrelid = %s::regclass and contype = 'c'",
                     [table],
                 ).fetchall():
                     admin.execute(
@@ -183,15 +217,3 @@ def weaken(database: Database, mutant: Mutant) -> None:
                     sql.Identifier(*TABLE.split("."))
                 )
             )
-
-
-def late_rows(pipeline: Any, day: date, people: int) -> list[str]:
-    """People who were active on a day whose events come late; their names."""
-    names = [f"late-{number}" for number in range(people)]
-    with pipeline.cursor() as cursor:
-        cursor.executemany(
-            "insert into marts.int_subject_days (day, event_category, event_type, subject, events)"
-            " values (%s, 'user_activity', 'user.login', %s, 1)",
-            [(day, name) for name in names],
-        )
-    return names

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 
 import pytest
-from mutants import MUTANTS, TABLE, Mutant, edit_project, late_rows, weaken
+from mutants import MUTANTS, TABLE, Mutant, edit_project, weaken
 
 from analytics_assets.privacy.audit.battery import audit_deployment, audit_worlds
+from analytics_assets.privacy.audit.disturbance import disturb, late_rows
 from analytics_assets.privacy.audit.outcome import Outcome, broken
 from analytics_assets.privacy.audit.rehearsal import Rehearsal, cloned_database
-from analytics_assets.privacy.audit.released import Slot, read_released
-from analytics_assets.privacy.audit.snapshots import disturbed, erased, late_people
-from analytics_assets.privacy.audit.truth import read_truth
-from analytics_assets.privacy.audit.worlds import Worlds, draw_worlds, fill
+from analytics_assets.privacy.audit.released import read_released
+from analytics_assets.privacy.audit.snapshots import disturbed
+from analytics_assets.privacy.audit.worlds import Worlds, draw_worlds
 from analytics_assets.privacy.plan import shipped_plan
 from analytics_assets.settings import PROJECT_ROOT
 from analytics_assets.store.database import Database
@@ -98,33 +98,8 @@ def test_what_is_released_is_still_of_use(outcomes: list[Outcome]) -> None:
 @pytest.fixture(scope="module")
 def disturbance(template: Database, folder: Path, small: Worlds) -> Iterator[list[Outcome]]:
     """Half the days released; then late rows and an erasure, and a full refresh of everything."""
-    plan = shipped_plan()
     with cloned_database(template, "audit_disturbed") as database:
-        run = rehearsal(database, folder, small)
-        run.draw_keys()
-        days = small.worlds[0].drawn.days
-        # A Friday whose week is still open.
-        late_day = days[18]
-        half = replace(run, as_of=datetime(*days[24].timetuple()[:3], tzinfo=UTC))
-        half.release("event_trends analytics_events")
-        with database.connect("analytics_reader") as reader:
-            before = read_released(reader, plan)
-        people = sorted({row.subject for row in small.worlds[0].drawn.profiles})[::5][:25]
-        with database.connect("analytics_pipeline") as pipeline:
-            late = late_rows(pipeline, late_day, 30)
-            for table in ("int_profile_days", "int_subject_days"):
-                pipeline.execute(f"delete from marts.{table} where subject = any (%s)", [people])
-        run.release("event_trends analytics_events", "--full-refresh")
-        with database.connect("analytics_reader") as reader:
-            after = read_released(reader, plan)
-        with database.connect("analytics_pipeline") as pipeline:
-            truth = read_truth(pipeline, plan, small.closes_at, tables=[TABLE])
-        week = Slot("week", late_day - timedelta(days=late_day.weekday()))
-        yield [
-            disturbed(before, after, "late rows, a replay and a full refresh"),
-            late_people(truth, after, TABLE, week, len(late)),
-            *erased(before, after, truth, people, Slot("day", days[24])),
-        ]
+        yield disturb(rehearsal(database, folder, small), small, shipped_plan())
 
 
 def test_late_rows_erasures_and_full_refreshes_change_nothing_that_was_released(

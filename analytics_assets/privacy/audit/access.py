@@ -191,7 +191,7 @@ def _near_unique(released: Released) -> Outcome:
 def order_and_time(
     reader: psycopg.Connection[Any], released: Released, as_of: datetime
 ) -> list[Outcome]:
-    """T13: rows out of the order of their classes, in more than one insert, or before their time."""
+    """T13: rows out of the order of their classes, in several inserts, or before their time."""
     disordered = inserts = early = rows = slots = 0
     for table in released.values():
         plan = table.plan

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from analytics_assets.privacy.audit import access, counting, linkage, subtraction
 from analytics_assets.privacy.audit.outcome import Outcome, not_run
@@ -69,7 +69,7 @@ def audit_deployment(
             *access.order_and_time(reader, released, as_of),
             *access.rights_and_keys(reader, pipeline),
             access.guessed_keys(reader, placed, weights),
-            *counting.utility(placed, truth, gate=False),
+            *counting.utility(placed, gate=False),
             *(
                 not_run(attack, what, "needs generated worlds: `privacy audit --generated`")
                 for attack, what in IN_WORLDS_ONLY.items()
@@ -110,7 +110,7 @@ def audit_worlds(
             *(
                 outcome
                 for people in sorted({world.people for world in worlds.worlds})
-                for outcome in _utility(worlds, people, placed, truth)
+                for outcome in _utility(worlds, people, placed)
             ),
         ]
         if worlds.trials is not None:
@@ -123,10 +123,10 @@ def audit_worlds(
     return sorted(found, key=lambda outcome: outcome.order)
 
 
-def noise_weights(pipeline: psycopg.Connection[object]) -> dict[int, int]:
+def noise_weights(pipeline: psycopg.Connection[Any]) -> dict[int, int]:
     """The noise table: how often, of 4,096, each noise is drawn."""
     rows = pipeline.execute("select noise, weight from vault.noise_table").fetchall()
-    return {int(noise): int(weight) for noise, weight in rows}  # type: ignore[misc]
+    return {int(noise): int(weight) for noise, weight in rows}
 
 
 def _attacks(placed: Mapping[str, Placed], released: Released, truth: Truth) -> list[Outcome]:
@@ -173,9 +173,7 @@ def controls_of(world: World, plan: PlannedTable) -> list[tuple[Slot, str, Leaf]
     ]
 
 
-def _utility(
-    worlds: Worlds, people: int, placed: Mapping[str, Placed], truth: Truth
-) -> list[Outcome]:
+def _utility(worlds: Worlds, people: int, placed: Mapping[str, Placed]) -> list[Outcome]:
     """T19 of the worlds of one size, in their whole periods."""
     spans = [
         (world.first, max(world.drawn.days)) for world in worlds.worlds if world.people == people
@@ -186,5 +184,38 @@ def _utility(
             outcome.attack, f"{outcome.what}, {people} people", outcome.figure, outcome.limit,
             outcome.verdict, outcome.trials, outcome.note,
         )
-        for outcome in counting.utility(within, truth, people=people)
+        for outcome in counting.utility(within, people=people)
     ]  # fmt: skip
+
+
+def rehearse(server: Database, plan: ReleasePlan, project_dir: Path, folder: Path) -> list[Outcome]:
+    """Release and attack generated worlds in scratch databases on a server, which it leaves.
+
+    Takes minutes. Raises RehearsalError when dbt fails.
+    """
+    from analytics_assets.privacy.audit.disturbance import disturb
+    from analytics_assets.privacy.audit.rehearsal import (
+        Rehearsal,
+        cloned_database,
+        scratch_database,
+    )
+    from analytics_assets.privacy.audit.worlds import draw_worlds
+
+    worlds, small = draw_worlds(), draw_worlds([400], [1], pairs=0)
+
+    def rehearsal(database: Database, of: Worlds) -> Rehearsal:
+        return Rehearsal(database, project_dir, folder, of.start_day, of.closes_at)
+
+    with scratch_database(server, f"{server.name}_audit") as empty:
+        rehearsal(empty, small).make_people_tables()
+        with cloned_database(empty, f"{server.name}_audit_worlds") as database:
+            run = rehearsal(database, worlds)
+            run.prepare(worlds)
+            run.draw_keys()
+            run.release()
+            found = audit_worlds(database, worlds, plan, [folder])
+        with cloned_database(empty, f"{server.name}_audit_disturbed") as database:
+            run = rehearsal(database, small)
+            run.prepare(small)
+            found += disturb(run, small, plan)
+    return sorted(found, key=lambda outcome: outcome.order)

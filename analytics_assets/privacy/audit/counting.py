@@ -19,12 +19,16 @@ from analytics_assets.privacy.audit.outcome import (
     reported,
 )
 from analytics_assets.privacy.audit.placing import Placed
-from analytics_assets.privacy.audit.released import LEAST, NOISE_BOUND
+from analytics_assets.privacy.audit.released import LEAST, NOISE_BOUND, Slot
 from analytics_assets.privacy.audit.truth import Truth
 
 UNCLIPPED = LEAST + NOISE_BOUND  # from here on, noise never meets the floor
 FEW = 50
 ENOUGH_CELLS = 30
+LEAST_EXPECTED = 5  # cells in each part of a chi-squared test
+UNLIKELY = 1e-4
+MOST_MERGED = 2
+PEOPLE_KEPT, PEOPLE_PRECISE = 120, 400  # from so many on, use is gated
 
 
 def small_classes(placed: Mapping[str, Placed]) -> list[Outcome]:
@@ -106,17 +110,17 @@ def noise_soundness(noise: Sequence[int], weights: Mapping[int, int]) -> list[Ou
     strange = cells - sum(seen)
     expected = [cells * weights[value] / total for value in values]
     # The rare ends are taken together, so that each part expects five cells or more.
-    while len(expected) > 2 and expected[0] < 5:
+    while len(expected) > MOST_MERGED and expected[0] < LEAST_EXPECTED:
         expected[1:], seen[1:] = [sum(expected[:2]), *expected[2:]], [sum(seen[:2]), *seen[2:]]
         expected, seen = expected[1:], seen[1:]
-    while len(expected) > 2 and expected[-1] < 5:
+    while len(expected) > MOST_MERGED and expected[-1] < LEAST_EXPECTED:
         expected, seen = [*expected[:-2], sum(expected[-2:])], [*seen[:-2], sum(seen[-2:])]
     fit = (
         float(chisquare(seen, [e * sum(seen) / sum(expected) for e in expected]).pvalue)
         if (sum(seen))
         else 0.0
     )
-    unlike = strange > 0 or fit < 1e-4
+    unlike = strange > 0 or fit < UNLIKELY
     found.append(
         Outcome(
             "T17", "fit to the noise table (p)", round(fit, 4), ">= 0.0001",
@@ -128,59 +132,69 @@ def noise_soundness(noise: Sequence[int], weights: Mapping[int, int]) -> list[Ou
 
 
 def utility(
-    placed: Mapping[str, Placed], truth: Truth, *, gate: bool = True, people: int | None = None
+    placed: Mapping[str, Placed], *, gate: bool = True, people: int | None = None
 ) -> list[Outcome]:
     """T19: person-periods that stand in a cell, error of weekly numbers, error of shares.
 
     Gated in worlds only: how much a real deployment can publish is up to its size.
     """
-    found = []
-    kept: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    found = _kept(placed, gate=gate and people is not None and people >= PEOPLE_KEPT)
+    precise = gate and people is not None and people >= PEOPLE_PRECISE
     error = total = 0.0
     weeks = 0
-    for name, table in placed.items():
-        plan = table.released.plan
-        for slot, count in table.people.items():
-            if slot.kind in plan.periods:
-                kept[slot.kind][0] += count - len(table.unplaced[slot])
-                kept[slot.kind][1] += count
-        if name in truth.tables:
-            for slot in table.people:
-                if slot.kind != "week" or slot.kind not in plan.periods:
-                    continue
+    for table in placed.values():
+        if "week" not in table.released.plan.periods:
+            continue
+        for slot in table.people:
+            if slot.kind == "week":
                 weeks += 1
-                cells = table.cells_of(slot)
-                for values, members in table.finest[slot].items():
-                    if values in cells and values != table.released.root or not values:
-                        error += abs(cells.get(values, 0) - len(members))
-                        total += len(members)
-    for kind, (placed_people, everybody) in sorted(kept.items()):
-        if everybody:
-            share = placed_people / everybody
-            gated = gate and people is not None and people >= 120
-            found.append(
-                at_least("T19", f"share of person-{kind}s kept", share, 0.0, 0.95, everybody)
-                if gated
-                else reported("T19", f"share of person-{kind}s kept", share, everybody)
-            )
+                off, everybody = _week_error(table, slot)
+                error += off
+                total += everybody
     if total:
-        wape = error / total
+        what, wape = "error of weekly numbers (WAPE)", error / total
         found.append(
-            at_most("T19", "error of weekly numbers (WAPE)", wape, 0.0, 0.10, weeks)
-            if gate and people is not None and people >= 400
-            else reported("T19", "error of weekly numbers (WAPE)", wape, weeks)
+            at_most("T19", what, wape, 0.0, 0.10, weeks)
+            if precise
+            else reported("T19", what, wape, weeks)
         )
     shares = _share_errors(placed)
     if shares:
-        worst = max(shares)
-        mean = sum(shares) / len(shares)
-        note = f"in points; the worst is {worst:.1f}"
+        what, mean = "error of archetype shares", sum(shares) / len(shares)
+        note = f"in points; the worst is {max(shares):.1f}"
         found.append(
-            at_most("T19", "error of archetype shares", mean, 0.0, 3.0, len(shares), note)
-            if gate and people is not None and people >= 400
-            else reported("T19", "error of archetype shares", mean, len(shares), note)
+            at_most("T19", what, mean, 0.0, 3.0, len(shares), note)
+            if precise
+            else reported("T19", what, mean, len(shares), note)
         )
     return found
+
+
+def _kept(placed: Mapping[str, Placed], *, gate: bool) -> list[Outcome]:
+    kept: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for table in placed.values():
+        for slot, count in table.people.items():
+            if slot.kind in table.released.plan.periods:
+                kept[slot.kind][0] += count - len(table.unplaced[slot])
+                kept[slot.kind][1] += count
+    return [
+        at_least("T19", f"share of person-{kind}s kept", part / whole, 0.0, 0.95, whole)
+        if gate
+        else reported("T19", f"share of person-{kind}s kept", part / whole, whole)
+        for kind, (part, whole) in sorted(kept.items())
+        if whole
+    ]
+
+
+def _week_error(table: Placed, slot: Slot) -> tuple[float, int]:
+    """People that a week's classes are off by, of those that are told, and how many they are."""
+    cells = table.cells_of(slot)
+    told = [
+        (cells.get(values, 0), len(members))
+        for values, members in table.finest[slot].items()
+        if not values or (values in cells and values != table.released.root)
+    ]
+    return sum(abs(n - people) for n, people in told), sum(people for _, people in told)
 
 
 def _share_errors(placed: Mapping[str, Placed]) -> list[float]:

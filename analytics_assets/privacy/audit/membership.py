@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING
 
 from analytics_assets.privacy.audit.counting import UNCLIPPED, averaging_error, noise_soundness
@@ -33,17 +34,18 @@ def trial_outcomes(
         for week, label in trials.cells
     }
     pairs: dict[int, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
-    for (week, label), n in numbers.items():
+    for (_, label), n in numbers.items():
         if label.startswith("pair-"):
             _, size, _, more = label.split("-")
             pairs[int(size)][int(more)].append(n)
     found = []
-    for size, (without, with_target) in sorted(pairs.items()):
-        attack, what = ("T15", "sybil") if size == min(pairs) else ("T11", "membership")
+    smallest = min(pairs, default=0)
+    for people, (without, with_target) in sorted(pairs.items()):
+        attack, what = ("T15", "sybil") if people == smallest else ("T11", "membership")
         gain, error = advantage(without, with_target)
         found.append(
             at_most(
-                attack, f"{what}: TPR - FPR at {size} or {size + 1} people", gain, error, LIMIT,
+                attack, f"{what}: TPR - FPR at {people} or {people + 1} people", gain, error, LIMIT,
                 len(without), expected=0.2,
             )
         )  # fmt: skip
@@ -90,8 +92,8 @@ def composed(noise: Sequence[int], periods: int) -> float:
     return advantage(sums.tolist(), (sums[::-1] + periods).tolist())[0]
 
 
-def _stickiness(numbers: Mapping[tuple[object, str], int], trials: Trials) -> list[Outcome]:
-    """The same people told again, elsewhere and later: what averaging wins, and what it must not."""
+def _stickiness(numbers: Mapping[tuple[date, str], int], trials: Trials) -> list[Outcome]:
+    """The same people told again, elsewhere and later: what averaging wins."""
     shown = {cell for cell, n in numbers.items() if n != ABSENT}
     again = [pair for pair in trials.again if shown.issuperset(pair)]
     changed = sum(numbers[first] != numbers[second] for first, second in again)

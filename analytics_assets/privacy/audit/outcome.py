@@ -87,7 +87,7 @@ def mean_by_person(scores: dict[str, list[float]]) -> tuple[float, float]:
     """Mean and standard error of repeated scores of people; people are the independent unit."""
     people = [(sum(values), len(values)) for values in scores.values() if values]
     weight = sum(count for _, count in people)
-    if len(people) < 2:
+    if len(people) <= 1:
         return math.nan, math.nan
     mean = sum(total for total, _ in people) / weight
     spread = sum((total - mean * count) ** 2 for total, count in people)

@@ -1,6 +1,6 @@
 """Attacks that compare two readings of the same tables: late rows, replays, erasure.
 
-Belongs here: T7, T8. Does not: what happened in between (rehearsal, tests). Invariant: a snapshot is
+Belongs here: T7, T8. Does not: what happened in between (disturbance.py). Invariant: a snapshot is
 what a reader could have copied at the time.
 """
 

@@ -230,7 +230,7 @@ def _is_noisy(table: Placed) -> bool:
 
 
 def windows(placed: Mapping[str, Placed]) -> list[Outcome]:
-    """T6: a week less its published days; weeks that count person-days; windows off the calendar."""
+    """T6: a week less its published days; weeks of person-days; windows off the calendar."""
     solved = tried = person_days = weeks = 0
     for table in placed.values():
         plan = table.released.plan

@@ -232,11 +232,11 @@ def fill(connection: psycopg.Connection[Any], worlds: Worlds) -> None:
     for table, parts in everything:
         name = sql.Identifier("marts", table)
         connection.execute(sql.SQL("truncate {}").format(name))
-        with connection.cursor() as cursor:
-            with cursor.copy(sql.SQL("copy {} from stdin").format(name)) as copy:
-                for rows in parts:
-                    for row in rows:
-                        copy.write_row(row)
+        statement = sql.SQL("copy {} from stdin").format(name)
+        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for rows in parts:
+                for row in rows:
+                    copy.write_row(row)
         connection.execute(sql.SQL("analyze {}").format(name))
 
 
