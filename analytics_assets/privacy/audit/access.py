@@ -203,11 +203,12 @@ def order_and_time(
                 """
                 with ordered as (
                     select xmin::text as inserted, {periods},
-                        md5(concat_ws('|', {classes})) as class,
-                        lag(md5(concat_ws('|', {classes}))) over (
+                        md5(row({classes})::text) as class,
+                        lag(md5(row({classes})::text)) over (
                             partition by {periods} order by ctid
                         ) as before
                     from {table}
+                    where {period} >= {first}
                 ),
                 changes as (
                     select {periods}, class, count(*) filter (
@@ -228,6 +229,8 @@ def order_and_time(
                 periods=sql.SQL(", ").join(map(sql.Identifier, periods)),
                 classes=sql.SQL(", ").join(map(sql.Identifier, classes or columns)),
                 table=qualified(plan.name),
+                period=sql.Identifier(plan.period_column),
+                first=sql.Literal(min((slot.period for slot in table.cells), default=date.max)),
             )
         ).fetchone()
         if found:

@@ -116,7 +116,11 @@ _LEDGER: Final = """
         and period >= coalesce(%(since)s::date, '-infinity')
         and period < coalesce(%(until)s::date, 'infinity')
         and not exists (
-            select from ops.retention_floor as pruned where pruned.kept_from > ledger.period
+            select from ops.retention_log as pruned
+            where not pruned.dry_run
+                and pruned.rows_dropped > 0
+                and pruned.day >= ledger.period
+                and pruned.day < ledger.period + ('1 ' || ledger.period_kind)::interval
         )
         and not exists (
             select from marts.int_built_days as built
