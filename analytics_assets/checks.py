@@ -5,6 +5,8 @@ Invariant: no check catches an error of its own and calls it a result; facts nam
 https://docs.dagster.io/guides/test/asset-checks
 """
 
+from collections.abc import Iterator
+
 import dagster as dg
 
 from analytics_assets.assets.retention import RELEASED
@@ -56,7 +58,48 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
         row_count_anomaly,
         *(_floor_check(key) for key in released),
         *(_forbidden_check(key) for key in released),
+        _audit_check(released),
     ]
+
+
+def _audit_check(released: list[dg.AssetKey]) -> dg.AssetChecksDefinition:
+    # One step for all tables: the attacks that link them need all, and each step costs.
+    @dg.multi_asset_check(
+        name="audit",
+        specs=[
+            dg.AssetCheckSpec(
+                "audit",
+                asset=key,
+                description="No attack on the newest release succeeds (docs/privacy.md).",
+            )
+            for key in released
+        ],
+    )
+    def audit(platform: dg.ResourceParam[Platform]) -> Iterator[dg.AssetCheckResult]:
+        from analytics_assets.privacy.audit.battery import audit_deployment
+        from analytics_assets.privacy.plan import shipped_plan
+
+        for key in released:
+            found = audit_deployment(
+                platform.database,
+                shipped_plan(),
+                platform.settings.now(),
+                tables=[".".join(key.path)],
+            )
+            lost = sorted({o.attack for o in found if o.verdict == "broken"})
+            held = {o.attack for o in found if o.verdict == "held"}
+            # Names of attacks and no figure: even a rate of one small day may be about a few.
+            yield dg.AssetCheckResult(
+                asset_key=key,
+                check_name="audit",
+                passed=not lost,
+                description=", ".join(lost) + " succeeded: see docs/privacy.md"
+                if lost
+                else "no attack succeeded",
+                metadata={"attacks_held": len(held), "attacks_broken": len(lost)},
+            )
+
+    return audit
 
 
 def _floor_check(key: dg.AssetKey) -> dg.AssetChecksDefinition:

@@ -25,6 +25,7 @@ from analytics_assets.api import (
     event_log,
     health,
     insights,
+    privacy_report,
     quarantine,
     realtime,
     schemas,
@@ -47,6 +48,7 @@ ROUTERS = (
     schemas.router,
     quarantine.router,
     consent.router,
+    privacy_report.router,
     health.router,
     browser_script.router,
 )

@@ -17,6 +17,7 @@ TABLES = (
     "insights.analysis_cache",
     "insights.daily_summary",
     "ops.event_schemas",
+    "ops.privacy_reports",
     "ops.retention_floor",
     "ops.retention_log",
     "raw.conversations",

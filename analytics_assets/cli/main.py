@@ -13,6 +13,7 @@ from analytics_assets.cli import (
     doctor,
     keys,
     privacy,
+    privacy_audit,
     run,
     sample,
     serve,
@@ -39,6 +40,8 @@ app.command("bench")(bench.bench)
 app.command("api")(api.api)
 app.add_typer(sources.app, name="sources")
 app.add_typer(keys.app, name="keys")
+privacy.app.command("audit")(privacy_audit.audit)
+privacy.app.command("report")(privacy_audit.report)
 app.add_typer(privacy.app, name="privacy")
 
 

@@ -67,7 +67,7 @@ ASSETS = {
         "search_trends",
     },
     "insights": {"analysis_cache", "daily_summary", "user_activity"},
-    "retention": {"retention_pruned_partitions"},
+    "retention": {"compliance_report", "retention_pruned_partitions"},
 }
 
 

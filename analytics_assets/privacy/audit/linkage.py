@@ -1,0 +1,308 @@
+"""Attacks that link what is known of a person to a cell: singling out, inference, rare values.
+
+Belongs here: T3, T9, T10, T14. Does not: identifiers (access.py). Invariant: the attacker knows of
+a target the day and what the plan says others may know; a control is somebody alike in no table.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+from analytics_assets.privacy.audit.outcome import (
+    Outcome,
+    at_most,
+    mean_by_person,
+    none_of,
+    not_run,
+    reported,
+)
+from analytics_assets.privacy.audit.placing import Placed
+from analytics_assets.privacy.audit.released import (
+    LEAST,
+    Leaf,
+    Released,
+    ReleasedTable,
+    Slot,
+    Values,
+    at_level,
+    untold,
+)
+from analytics_assets.privacy.plan import PlannedTable
+
+MOST_TARGETS = 10_000
+SMALL = 50
+LARGEST_SHARE = 0.8
+FEWEST_VALUES = 3
+DRAWS = 200
+
+
+@dataclass
+class Guesses:
+    """Of every target, by person: whether the guess was right; of members and of controls."""
+
+    members: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    controls: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    majority: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    singled_out: int = 0
+    targets: int = 0
+
+    def add(self, other: Guesses) -> None:
+        for mine, theirs in (
+            (self.members, other.members),
+            (self.controls, other.controls),
+            (self.majority, other.majority),
+        ):
+            for person, values in theirs.items():
+                mine[person] += values
+        self.singled_out += other.singled_out
+        self.targets += other.targets
+
+
+class Linker:
+    """Guesses a sensitive value from cells that fit what is known of somebody, period by period."""
+
+    def __init__(self, table: ReleasedTable, sensitive: str) -> None:
+        self.plan: PlannedTable = table.plan
+        self.table = table
+        self.shown = self.plan.shown
+        shown = [dimension.name for dimension in self.shown]
+        names = [dimension.name for dimension in self.plan.dimensions]
+        self.sensitive = shown.index(sensitive)
+        self.sensitive_leaf = names.index(sensitive)
+        self.known = [
+            (shown.index(name), names.index(name)) for name in self.plan.sensitive[sensitive]
+        ]
+        self._found: dict[tuple[Slot, Leaf], tuple[int, dict[Any, int]]] = {}
+
+    def link(self, slot: Slot, leaf: Leaf) -> tuple[int, dict[Any, int]]:
+        """People in the closest cells that fit, and how many of them have which sensitive value."""
+        aux = tuple(leaf[place] for _, place in self.known)
+        if (slot, aux) not in self._found:
+            self._found[slot, aux] = self._link(slot, leaf)
+        return self._found[slot, aux]
+
+    def _link(self, slot: Slot, leaf: Leaf) -> tuple[int, dict[Any, int]]:
+        fits: dict[int, list[tuple[Values, int]]] = defaultdict(list)
+        cells = self.table.cells.get(slot) or self.table.cells.get(Slot("", slot.period)) or {}
+        fitting = []
+        for place, leaf_place in self.known:
+            dimension = self.shown[place]
+            levels = range(len(dimension.levels))
+            fitting.append(
+                (
+                    place,
+                    untold(dimension),
+                    {at_level(dimension, leaf[leaf_place], level) for level in levels},
+                )
+            )
+        for values, n in cells.items():
+            told = [
+                (values[place], own) for place, nothing, own in fitting if values[place] != nothing
+            ]
+            if all(value in own for value, own in told):
+                fits[len(told)].append((values, n))
+        people = sum(n for group in fits.values() for _, n in group)
+        counts: dict[Any, int] = Counter()
+        for closeness in sorted(fits, reverse=True):
+            for values, n in fits[closeness]:
+                if values[self.sensitive] is not None:
+                    counts[values[self.sensitive]] += n
+            if counts:
+                break
+        return people, counts
+
+    def guess(self, slot: Slot, leaf: Leaf) -> tuple[int, float]:
+        """People that fit, and whether the majority's value is the target's own."""
+        people, told = self.link(slot, leaf)
+        if not told:
+            return people, 0.0
+        best = max(sorted(told), key=lambda value: told[value])
+        dimension = self.shown[self.sensitive]
+        levels = range(len(dimension.levels))
+        own = {at_level(dimension, leaf[self.sensitive_leaf], level) for level in levels}
+        return people, float(best in own)
+
+
+def sensitive_tables(released: Released) -> list[tuple[ReleasedTable, str]]:
+    return [(table, name) for table in released.values() for name in table.plan.sensitive]
+
+
+def link_people(
+    placed: Placed, sensitive: str, controls: Iterable[tuple[Slot, str, Leaf]] = ()
+) -> Guesses:
+    """Every person of the truth as a target, and every control."""
+    linker = Linker(placed.released, sensitive)
+    guesses = Guesses()
+    everybody = [
+        (slot, person, leaf)
+        for slot in placed.people
+        if placed.cells_of(slot)
+        for leaf, people in placed.leaves[slot].items()
+        for person in people
+    ]
+    every = max(1, len(everybody) // MOST_TARGETS)
+    slots = {slot for slot, _, _ in everybody}
+    common: dict[Slot, Any] = {}
+    for slot in slots:
+        values: Counter[Any] = Counter()
+        for cell, n in placed.cells_of(slot).items():
+            if cell[linker.sensitive] is not None:
+                values[cell[linker.sensitive]] += n
+        common[slot] = max(sorted(values), key=lambda value: values[value]) if values else None
+    dimension = linker.shown[linker.sensitive]
+    for slot, person, leaf in sorted(everybody)[::every]:
+        people, right = linker.guess(slot, leaf)
+        guesses.targets += 1
+        guesses.singled_out += people < LEAST
+        guesses.members[person].append(right)
+        own = {
+            at_level(dimension, leaf[linker.sensitive_leaf], level)
+            for level in range(len(dimension.levels))
+        }
+        guesses.majority[person].append(right - float(common[slot] in own))
+    for slot, person, leaf in controls:
+        if slot in slots:
+            guesses.controls[person].append(linker.guess(slot, leaf)[1])
+    return guesses
+
+
+def linkage_outcomes(guesses: Guesses) -> list[Outcome]:
+    """T3 and the accuracy of T9."""
+    members, spread = mean_by_person(guesses.members)
+    controls, control_spread = mean_by_person(guesses.controls)
+    found = [none_of("T3", "targets whose class is below 11", guesses.singled_out, guesses.targets)]
+    if guesses.controls:
+        error = (spread**2 + control_spread**2) ** 0.5
+        found.append(
+            at_most(
+                "T3", "inference, members less controls", members - controls, error, 0.05,
+                len(guesses.members), f"members are guessed right in {members:.1%}",
+            )
+        )  # fmt: skip
+    else:
+        found.append(
+            not_run("T3", "inference, members less controls", "needs people kept out of the data")
+        )
+    gain, error = mean_by_person(guesses.majority)
+    found.append(
+        at_most("T9", "inference over the majority", gain, error, 0.10, len(guesses.majority))
+    )
+    return found
+
+
+def homogeneity(released: Released) -> list[Outcome]:
+    """T9 and T10, by the released numbers alone: groups that are too much of one value."""
+    groups = one_sided = few = 0
+    distances: list[tuple[float, float]] = []
+    for table, name in sensitive_tables(released):
+        shown = [dimension.name for dimension in table.plan.shown]
+        place = shown.index(name)
+        known = [shown.index(other) for other in table.plan.sensitive[name]]
+        for cells in table.cells.values():
+            told: dict[Values, Counter[Any]] = defaultdict(Counter)
+            for values, n in cells.items():
+                if values[place] is not None:
+                    told[tuple(values[other] for other in known)][values[place]] += n
+            everybody: Counter[Any] = Counter()
+            for group in told.values():
+                everybody.update(group)
+            for group in told.values():
+                people = group.total()
+                groups += 1
+                one_sided += max(group.values()) > LARGEST_SHARE * people
+                few += len(group) < FEWEST_VALUES
+                if people < SMALL:
+                    distances.append((_distance(group, everybody), _by_chance(people, everybody)))
+    found = [
+        none_of("T9", "classes of one value in over 80 %", one_sided, groups),
+        none_of("T9", "classes of fewer than 3 values", few, groups),
+    ]
+    if distances:
+        mean = sum(distance for distance, _ in distances) / len(distances)
+        chance = sum(by_chance for _, by_chance in distances) / len(distances)
+        found.append(
+            reported(
+                "T10", "distance from everybody, of classes under 50", mean, len(distances),
+                f"{chance:.2f} of it is what drawing so few gives",
+            )
+        )  # fmt: skip
+    else:
+        found.append(not_run("T10", "distance from everybody", "no classes under 50"))
+    return found
+
+
+def _distance(group: Mapping[Any, int], everybody: Mapping[Any, int]) -> float:
+    people, all_people = sum(group.values()), sum(everybody.values())
+    return 0.5 * sum(
+        abs(group.get(value, 0) / people - n / all_people) for value, n in everybody.items()
+    )
+
+
+def _by_chance(people: int, everybody: Mapping[Any, int]) -> float:
+    import numpy as np
+
+    shares = np.array(list(everybody.values())) / sum(everybody.values())
+    drawn = np.random.default_rng(people).multinomial(people, shares, size=DRAWS) / people
+    return float(0.5 * np.abs(drawn - shares).sum(axis=1).mean())
+
+
+def rare_combinations(released: Released) -> Outcome:
+    """T14: combinations of up to three released values that 10 people or fewer have."""
+    rare = combinations_seen = 0
+    for table in released.values():
+        places = range(len(table.plan.shown))
+        chosen = [places_ for size in (1, 2, 3) for places_ in combinations(places, size)]
+        for cells in table.cells.values():
+            sizes: Counter[tuple[Any, ...]] = Counter()
+            for values, n in cells.items():
+                for some in chosen:
+                    sizes[some, tuple(values[place] for place in some)] += n
+            combinations_seen += len(sizes)
+            rare += sum(n < LEAST for n in sizes.values())
+    return none_of("T14", "combinations of 10 people or fewer", rare, combinations_seen)
+
+
+def rare_values(placed: Mapping[str, Placed], people: Mapping[str, Iterable[Slot]]) -> Outcome:
+    """T14: planted people whose own rare values stand in a cell of fewer than 11 who have them.
+
+    ``people``: planted people with the slots they were active in.
+    """
+    told = tried = 0
+    for table in placed.values():
+        plan = table.released.plan
+        for person, slots in people.items():
+            for slot in slots:
+                if slot not in table.people:
+                    continue
+                for leaf, members in table.leaves[slot].items():
+                    if person not in members:
+                        continue
+                    tried += 1
+                    told += _names(plan, table, slot, leaf)
+    return none_of("T14", "planted rare values in a cell", told, tried)
+
+
+def _names(plan: PlannedTable, table: Placed, slot: Slot, leaf: Leaf) -> bool:
+    """Whether a cell tells a text value of the leaf that fewer than 11 people share."""
+    texts = [
+        (place, position)
+        for place, dimension in enumerate(plan.shown)
+        for position, other in enumerate(plan.dimensions)
+        if other is dimension and dimension.type == "text"
+    ]
+    for place, position in texts:
+        sharing = sum(
+            len(members)
+            for other, members in table.leaves[slot].items()
+            if other[position] == leaf[position]
+        )
+        if sharing < LEAST and any(
+            values[place] == leaf[position] and values[place] != "any"
+            for values in table.cells_of(slot)
+        ):
+            return True
+    return False
