@@ -24,11 +24,37 @@ _NEWEST: Final = "select report from ops.privacy_reports order by as_of desc lim
 _REFUSED = responses("missing_key", "insufficient_scope", "rate_limited", "store_unavailable")
 
 
-@router.get("/api/privacy/report", responses={**responses("not_found"), **_REFUSED})
+_EXAMPLE: Final = {
+    "as_of": "2026-06-08T00:00:00+00:00",
+    "stored": [
+        {
+            "table": "raw.platform_events",
+            "what": "Events as loaded.",
+            "read_by": ["analytics_pipeline"],
+            "about_people": True,
+        }
+    ],
+    "pruned": [{"class": "analytics", "partitions": 31, "first_day_kept": "2026-05-01"}],
+}
+_ANSWER: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "The report; the example shows three of its parts.",
+        "content": {
+            "application/json": {"example": _EXAMPLE},
+            "text/markdown": {"schema": {"type": "string"}, "example": "# Privacy report"},
+        },
+    }
+}
+
+
+@router.get("/api/privacy/report", responses={**_ANSWER, **responses("not_found"), **_REFUSED})
 async def privacy_report(
     request: Request,
     _: Officer,
-    format: Annotated[Literal["json", "markdown"], Query()] = "json",  # noqa: A002
+    format: Annotated[  # noqa: A002 (the parameter's name)
+        Literal["json", "markdown"],
+        Query(description="JSON, or a page to be read.", examples=["markdown"]),
+    ] = "json",
 ) -> Response:
     """What is collected, where, how long, who reads it, what was released, how the attacks went."""
     from analytics_assets.privacy.compliance import as_markdown

@@ -22,6 +22,8 @@ from analytics_assets.store.database import Database
 TABLE = "published.event_trends"
 TREE = "macros/release_tree.sql"
 RELEASE = "macros/release.sql"
+LEDGER = "macros/release_ledger.sql"
+COUNTED = "macros/release_people.sql"
 PEOPLE = "macros/people.sql"
 MODEL = "models/published/event_trends.sql"
 EXACT_COUNT = (
@@ -40,12 +42,12 @@ PUBLISHED_AGAIN = [
         "    from calendar\n    where true or not exists (",
     ),
     (
-        RELEASE,
+        LEDGER,
         "from vault.period_keys as keys\nwhere keys.period_kind <> 'noise'",
         "from vault.period_keys as keys\nwhere false and keys.period_kind <> 'noise'",
     ),
     (
-        RELEASE,
+        LEDGER,
         "left join released using (period_kind, period);",
         "left join released using (period_kind, period)\non conflict do nothing;",
     ),
@@ -129,11 +131,11 @@ from pg_temp.release_nodes group by class_{{ last }} having sum(n) > 10;""",
         "T16",
         [
             (
-                RELEASE,
+                COUNTED,
                 "select min(keyed.leaf) as leaf, min(keyed.noise_key) as noise_key",
                 "select keyed.leaf, keyed.noise_key",
             ),
-            (RELEASE, "    group by keyed.person_key\n", ""),
+            (COUNTED, "    group by keyed.person_key\n", ""),
             (MODEL, None, EVENTS_MODEL),
         ],
     ),

@@ -32,6 +32,7 @@ MATRIX: dict[str, dict[str, set[str]]] = {
         "ops.rate_leases": {"SELECT", "INSERT", "UPDATE"},
         "ops.idempotency_keys": WRITE,
         "ops.platform_metrics_realtime": READ,
+        "ops.privacy_reports": READ,
     },
     "analytics_retention": {
         "anonymous.*": PRUNE,
