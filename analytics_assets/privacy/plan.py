@@ -181,6 +181,20 @@ def load_plan(file: Path = PLAN_FILE) -> ReleasePlan:
     return read_plan(file)
 
 
+def refuse_unmodelled(plan: ReleasePlan, project: Path) -> None:
+    """Raise PlanError for tables that no model of the dbt project fills, which never close."""
+    problems = [
+        f"{table.place}: {table.name}: there is no model {file.relative_to(project)}; write it, "
+        "or take the entry out"
+        for table in plan.tables.values()
+        if not (
+            file := project / "models" / table.schema / f"{table.name.split('.')[1]}.sql"
+        ).exists()
+    ]
+    if problems:
+        raise PlanError(problems)
+
+
 @cache
 def shipped_plan() -> ReleasePlan:
     """The plan of this installation's ``plan.yaml``."""

@@ -16,6 +16,7 @@ from alembic.config import Config
 from psycopg import sql
 from sqlalchemy import create_engine
 
+from analytics_assets.settings import PROJECT_ROOT
 from analytics_assets.store.database import (
     LOGIN_ROLES,
     Database,
@@ -58,10 +59,12 @@ def migrate(database: Database, plan: ReleasePlan | None = None) -> None:
     DatabaseUnavailable when the server cannot be reached or is older than 15, PlanError when the
     plan is wrong or does not fit the tables that stand.
     """
-    from analytics_assets.privacy.plan import load_plan
+    from analytics_assets.privacy.plan import load_plan, refuse_unmodelled
     from analytics_assets.privacy.plan_store import apply_plan
 
-    plan = plan or load_plan()
+    if plan is None:
+        plan = load_plan()
+        refuse_unmodelled(plan, PROJECT_ROOT / "dbt")
     with database.connect_as_admin(MAINTENANCE_DATABASE) as admin:
         check_version(admin)
         admin.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [_MIGRATION_LOCK])

@@ -299,6 +299,29 @@ def test_accounts_merged_after_their_days_were_built_count_once(built: Releases)
     assert abs(told["any"] - 30) <= 6
 
 
+def test_a_lone_person_is_hidden_among_enough_others(built: Releases) -> None:
+    """Beside five servers of twenty people each; one of them hides hardly more than ten."""
+    weeks = [START + timedelta(weeks=number) for number in range(4)]
+    world = ReleaseWorld(0, tuple(START + timedelta(days=number) for number in range(28)))
+    for week in weeks:
+        world.installs.append((week, f"lone-{week}", "rare", 1))
+        world.installs += [
+            (week, f"p-{week}-{number}", f"server-{number % 5}", 1) for number in range(100)
+        ]
+    built.start_over(world)
+    built.run("install_trends").check()
+    told: dict[date, set[str]] = defaultdict(set)
+    for period, kind, server, _ in built.rows("published.install_trends"):
+        if kind == "week":
+            told[period].add(server)
+    assert set(told) == set(weeks)
+    for servers in told.values():
+        assert "any" in servers
+        assert "rare" not in servers
+        assert len(servers - {"any"}) <= 4, "nobody was taken in to hide the lone one"
+    assert min(len(servers) for servers in told.values()) <= 4, "one server is rarely enough"
+
+
 def test_where_no_day_could_be_told_the_week_is_and_then_the_month(built: Releases) -> None:
     """Days of ten people; in the first week always the same, in the others ever new ones."""
     days = tuple(START + timedelta(days=number) for number in range(21))

@@ -103,6 +103,15 @@ def test_a_noise_key_that_was_lost_is_drawn_anew_for_what_is_still_open(
     assert ensure_period_keys(pipeline, START, AS_OF) == NOISE_KEYS
 
 
+def test_the_noise_is_no_more_than_6_and_0_on_average(pipeline: Connection) -> None:
+    weights = dict(pipeline.execute("select noise, weight from vault.noise_table").fetchall())
+    assert set(weights) == set(range(-6, 7))
+    assert sum(weights.values()) == 4096
+    assert all(weights[noise] == weights[-noise] for noise in weights)
+    variance = sum(noise**2 * weight for noise, weight in weights.items()) / 4096
+    assert 1.95 < variance**0.5 < 2.05
+
+
 def test_two_runs_that_draw_at_once_draw_one_key_each_period(privacy_database: Database) -> None:
     with (
         privacy_database.connect("analytics_pipeline") as first,

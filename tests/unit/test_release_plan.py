@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from analytics_assets.privacy.plan import PLAN_FILE, PlanError, load_plan
+from analytics_assets.privacy.plan import PLAN_FILE, PlanError, load_plan, refuse_unmodelled
+from analytics_assets.settings import PROJECT_ROOT
 
 GOOD = """\
 hierarchies:
@@ -101,6 +102,15 @@ def test_a_mistake_is_named_with_its_line(
 ) -> None:
     found = problems(tmp_path, old, new)
     assert any(problem.startswith(f"{line}:") and says in problem for problem in found), found
+
+
+def test_a_table_without_a_model_is_refused(tmp_path: Path) -> None:
+    """Its periods would never close, and the keys of all others never go."""
+    refuse_unmodelled(load_plan(), PROJECT_ROOT / "dbt")
+    file = tmp_path / "plan.yaml"
+    file.write_text(GOOD)
+    with pytest.raises(PlanError, match=rf"{file}:6: published\.visits: there is no model models/"):
+        refuse_unmodelled(load_plan(file), PROJECT_ROOT / "dbt")
 
 
 def test_all_mistakes_are_named_together(tmp_path: Path) -> None:
