@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 from psycopg.types.json import Jsonb
 
+from analytics_assets.privacy.erasure import PAYLOADS
 from analytics_assets.privacy.plan import FLOOR, HOLD_BACK, ReleasePlan
 from analytics_assets.retention.policy import RAW_TABLE_RETENTION
 from analytics_assets.store.database import LOGIN_ROLES
@@ -201,7 +202,8 @@ def _stored(connection: psycopg.Connection[Any]) -> list[dict[str, Any]]:
             "table": f"{schema}.{table}",
             "what": comment,
             "read_by": readers,
-            "about_people": bool(columns) and schema not in {"anonymous", "published"},
+            "about_people": (bool(columns) or (schema, table) in PAYLOADS)
+            and schema not in {"anonymous", "published"},
         }
         for schema, table, comment, readers, columns in connection.execute(
             _TABLES, {"roles": roles}

@@ -20,11 +20,8 @@ from analytics_assets.settings import PROJECT_ROOT
 from analytics_assets.store.database import Database
 
 TABLE = "published.event_trends"
-TREE = "macros/release_tree.sql"
-RELEASE = "macros/release.sql"
-LEDGER = "macros/release_ledger.sql"
-COUNTED = "macros/release_people.sql"
-PEOPLE = "macros/people.sql"
+# What the edited macros are about; a text is looked for in all of them.
+TREE = RELEASE = PEOPLE = "macros"
 MODEL = "models/published/event_trends.sql"
 EXACT_COUNT = (
     TREE,
@@ -42,12 +39,12 @@ PUBLISHED_AGAIN = [
         "    from calendar\n    where true or not exists (",
     ),
     (
-        LEDGER,
+        RELEASE,
         "from vault.period_keys as keys\nwhere keys.period_kind <> 'noise'",
         "from vault.period_keys as keys\nwhere false and keys.period_kind <> 'noise'",
     ),
     (
-        LEDGER,
+        RELEASE,
         "left join released using (period_kind, period);",
         "left join released using (period_kind, period)\non conflict do nothing;",
     ),
@@ -131,11 +128,11 @@ from pg_temp.release_nodes group by class_{{ last }} having sum(n) > 10;""",
         "T16",
         [
             (
-                COUNTED,
+                RELEASE,
                 "select min(keyed.leaf) as leaf, min(keyed.noise_key) as noise_key",
                 "select keyed.leaf, keyed.noise_key",
             ),
-            (COUNTED, "    group by keyed.person_key\n", ""),
+            (RELEASE, "    group by keyed.person_key\n", ""),
             (MODEL, None, EVENTS_MODEL),
         ],
     ),
@@ -185,14 +182,14 @@ def edit_project(folder: Path, mutant: Mutant) -> Path:
     """A copy of the project's dbt folder, edited; each mutant needs a folder of its own."""
     shutil.copytree(PROJECT_ROOT / "dbt", folder, ignore=shutil.ignore_patterns("target", "logs"))
     for name, old, new in mutant.edits:
-        file = folder / name
-        text = file.read_text(encoding="utf-8")
         if old is None:
-            text = new
-        else:
-            assert old in text, f"{mutant.name}: {name} has no such text: {old}"
-            text = text.replace(old, new)
-        file.write_text(text, encoding="utf-8")
+            (folder / name).write_text(new, encoding="utf-8")
+            continue
+        # Whichever file of macros the text stands in by now.
+        files = [file for file in folder.glob("macros/*.sql") if old in file.read_text("utf-8")]
+        assert len(files) == 1, f"{mutant.name}: {len(files)} macros have the text: {old}"
+        (file,) = files
+        file.write_text(file.read_text("utf-8").replace(old, new), encoding="utf-8")
     return folder
 
 

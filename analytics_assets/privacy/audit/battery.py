@@ -117,7 +117,9 @@ def audit_worlds(
             trial = read_released(
                 reader, plan, [INSTALLS], worlds.trials.first, worlds.trials.after
             )
-            found += trial_outcomes(trial[INSTALLS], worlds.trials, weights)
+            found += trial_outcomes(
+                trial[INSTALLS], worlds.trials, weights, counting.noise_of(placed)
+            )
         else:
             found += counting.noise_soundness(counting.noise_of(placed), weights)
     return sorted(found, key=lambda outcome: outcome.order)

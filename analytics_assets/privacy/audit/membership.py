@@ -26,9 +26,12 @@ DRAWS = 20_000
 
 
 def trial_outcomes(
-    released: ReleasedTable, trials: Trials, weights: Mapping[int, int]
+    released: ReleasedTable,
+    trials: Trials,
+    weights: Mapping[int, int],
+    noise: Sequence[int] = (),
 ) -> list[Outcome]:
-    """Everything the trial cells tell."""
+    """Everything the trial cells tell; ``noise`` is unclipped noise of other cells."""
     numbers = {
         (week, label): released.cells.get(Slot("week", week), {}).get((label,), ABSENT)
         for week, label in trials.cells
@@ -61,7 +64,7 @@ def trial_outcomes(
         )
         for days in DAYS_REPORTED
     ]  # fmt: skip
-    found += noise_soundness(unclipped, weights)
+    found += noise_soundness([*unclipped, *noise], weights)
     return found + _stickiness(numbers, trials)
 
 

@@ -61,7 +61,7 @@ def at_most(
     if figure - Z_95 * error > limit:
         verdict: Verdict = "broken"
     else:
-        verdict = "held" if powerful else "reported"
+        verdict = "held" if powerful and figure <= limit else "reported"
     return Outcome(attack, what, round(figure, 4), f"<= {limit:g}", verdict, trials, note)
 
 
