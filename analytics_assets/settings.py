@@ -46,7 +46,10 @@ class Settings(BaseSettings):
     gemini_api_key: SecretStr | None = None
     gemini_model: str = "gemini-2.5-flash-lite"
     gemini_base_url: str | None = None
-    llm_provider: Literal["gemini", "none"] = "gemini"
+    llm_provider: Literal["gemini", "openai_compatible", "none"] = "gemini"
+    llm_base_url: str | None = None
+    llm_model: str | None = None
+    llm_api_key: SecretStr | None = None
     llm_daily_budget_usd: float = Field(default=5.0, ge=0, le=1_000_000)
     llm_monthly_budget_usd: float = Field(default=50.0, ge=0, le=1_000_000)
     llm_input_usd_per_million: float | None = Field(default=None, ge=0, le=10_000)
@@ -89,7 +92,15 @@ class Settings(BaseSettings):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
     @field_validator(
-        "as_of", "sources_file", "database_url", "gemini_api_key", "geo_database", mode="before"
+        "as_of",
+        "sources_file",
+        "database_url",
+        "gemini_api_key",
+        "geo_database",
+        "llm_base_url",
+        "llm_model",
+        "llm_api_key",
+        mode="before",
     )
     @classmethod
     def _blank_is_unset(cls, value: Any) -> Any:

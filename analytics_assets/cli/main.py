@@ -7,7 +7,18 @@ from __future__ import annotations
 
 import typer
 
-from analytics_assets.cli import api, bench, doctor, keys, run, sample, serve, sources, store
+from analytics_assets.cli import (
+    api,
+    bench,
+    doctor,
+    insights,
+    keys,
+    run,
+    sample,
+    serve,
+    sources,
+    store,
+)
 
 app = typer.Typer(
     name="analytics-assets",
@@ -28,6 +39,7 @@ app.command("bench")(bench.bench)
 app.command("api")(api.api)
 app.add_typer(sources.app, name="sources")
 app.add_typer(keys.app, name="keys")
+app.add_typer(insights.app, name="insights")
 
 
 def main() -> None:

@@ -142,14 +142,9 @@ class UserInsightTable:
             ],
         )
 
-    def stand_in(self, item: Item) -> bool:
-        """Nothing stands in: the day's facets say what is known. True for a row left behind."""
-        row = self.conn.execute(
-            "select cache_key <> %s from insights.analysis_cache "
-            "where user_id = %s and analysis_date = %s",
-            [item.key, item.user_id, item.day],
-        ).fetchone()
-        return bool(row and row[0])
+    def stand_in(self, items: Sequence[Item]) -> int:
+        """Nothing stands in: the day's facets say what is known."""
+        return len(self.known(items).stale) if items else 0
 
     def _counts(self, day: date, users: Sequence[str]) -> dict[str, dict[str, int]]:
         if not self.has_activity:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from analytics_assets.settings import Settings
 
 NO_KEY = "ANALYTICS_GEMINI_API_KEY is not set"
+NO_ADDRESS = "ANALYTICS_LLM_BASE_URL and ANALYTICS_LLM_MODEL are not both set"
 SWITCHED_OFF = "ANALYTICS_LLM_PROVIDER is none"
 
 
@@ -60,6 +61,11 @@ def why_no_model(settings: Settings) -> str | None:
 def _provider(settings: Settings) -> tuple[Provider | None, str | None]:
     if settings.llm_provider == "none":
         return None, SWITCHED_OFF
+    if settings.llm_provider == "openai_compatible":
+        from analytics_assets.insights.openai_compatible import OpenAiCompatibleProvider
+
+        own = OpenAiCompatibleProvider.from_settings(settings)
+        return own, None if own else NO_ADDRESS
     from analytics_assets.insights.gemini import GeminiProvider
 
     found = GeminiProvider.from_settings(settings)

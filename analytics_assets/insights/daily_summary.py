@@ -18,6 +18,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from analytics_assets.insights.analysis import NO_KEY
+from analytics_assets.insights.configured import why_no_model
 from analytics_assets.insights.facet_prompt import FACETS
 from analytics_assets.insights.prompts import USER_INSIGHT
 from analytics_assets.insights.selection import Selection
@@ -77,7 +78,7 @@ def summarise_window(database: Database, window: Window, settings: Settings) -> 
     now = settings.now()
     with database.connect("analytics_pipeline") as conn:
         outcome = build_daily_summary(
-            conn, window, now, model_configured=settings.gemini_api_key is not None
+            conn, window, now, model_configured=why_no_model(settings) is None
         )
         conn.commit()
         outcome.post = post_daily_summary(conn, window, now, settings.slack_webhook_url)

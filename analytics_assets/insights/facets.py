@@ -177,30 +177,36 @@ class FacetTable:
         self.conn.execute(_COPY, self._values(item))
 
     def write(self, item: Item, answer: BaseModel, model: str) -> None:
-        self._write(item, answer, "model", model)
+        self.conn.execute(_WRITE, self._row(item, answer, "model", model))
 
-    def stand_in(self, item: Item) -> bool:
-        row = self.conn.execute(
-            "select source, text_digest, model, behind_since from insights.conversation_facets "
-            "where day = %s and conversation_id = %s and user_id = %s",
-            [item.day, item.place, item.user_id],
-        ).fetchone()
-        source, digest, model, behind_since = row or (None, None, None, None)
-        if source == "model":
-            if digest == item.digest:
-                return False
-            if behind_since is None:
-                self.conn.execute(
-                    "update insights.conversation_facets set behind_since = %s "
-                    "where day = %s and conversation_id = %s and user_id = %s",
-                    [self.today, item.day, item.place, item.user_id],
+    def stand_in(self, items: Sequence[Item]) -> int:
+        if not items:
+            return 0
+        rows = {
+            (user_id, place): (source, digest, model, since)
+            for user_id, place, source, digest, model, since in self.conn.execute(
+                "select user_id, conversation_id, source, text_digest, model, behind_since "
+                "from insights.conversation_facets where day = %s and user_id = any(%s)",
+                [items[0].day, list({item.user_id for item in items})],
+            )
+        }
+        behind, by_rules = 0, []
+        for item in items:
+            source, digest, model, since = rows.get(item.row, (None, None, None, None))
+            if source == "model":
+                behind += digest != item.digest
+                if digest != item.digest and since is None:
+                    self._mark_behind(item)
+                continue
+            behind += 1
+            if (digest, model) != (item.digest, RULES_VERSION):
+                answer = facets_by_rules(item.text)
+                by_rules.append(
+                    self._row(item, answer, "rules", RULES_VERSION, since or self.today)
                 )
-            return True
-        if (digest, model) != (item.digest, RULES_VERSION):
-            since = behind_since or self.today
-            answer = facets_by_rules(item.text)
-            self._write(item, answer, "rules", RULES_VERSION, since)
-        return True
+        with self.conn.cursor() as cursor:
+            cursor.executemany(_WRITE, by_rules)
+        return behind
 
     @property
     def today(self) -> date:
@@ -216,21 +222,24 @@ class FacetTable:
         ).fetchone()
         return (row[0], row[1]) if row else (0, None)
 
-    def _write(
-        self, item: Item, answer: BaseModel, source: str, model: str, since: date | None = None
-    ) -> None:
-        told = answer.model_dump(mode="json")
+    def _mark_behind(self, item: Item) -> None:
         self.conn.execute(
-            _WRITE,
-            {
-                **self._values(item),
-                **told,
-                "source": source,
-                "behind_since": since,
-                "model": model,
-                "prompt_version": FACETS.version,
-            },
+            "update insights.conversation_facets set behind_since = %s "
+            "where day = %s and conversation_id = %s and user_id = %s",
+            [self.today, item.day, item.place, item.user_id],
         )
+
+    def _row(
+        self, item: Item, answer: BaseModel, source: str, model: str, since: date | None = None
+    ) -> dict[str, Any]:
+        return {
+            **self._values(item),
+            **answer.model_dump(mode="json"),
+            "source": source,
+            "behind_since": since,
+            "model": model,
+            "prompt_version": FACETS.version,
+        }
 
     def _values(self, item: Item) -> dict[str, Any]:
         return {

@@ -26,7 +26,7 @@ from analytics_assets.insights.pricing import Price, cost_micros
 from analytics_assets.insights.provider import Provider
 from analytics_assets.insights.scrub import Scrubber
 from analytics_assets.insights.scrubbing import without_names
-from analytics_assets.insights.selection import consents
+from analytics_assets.insights.selection import consenting_of, consents
 from analytics_assets.insights.stage import Stage
 from analytics_assets.insights.user_keys import forget_withdrawn
 from analytics_assets.store.database import lock_table
@@ -109,8 +109,10 @@ class AnswerTable(Protocol):
 
     def write(self, item: Item, answer: BaseModel, model: str) -> None: ...
 
-    def stand_in(self, item: Item) -> bool:
-        """Do what can be done without an answer; True where the row is now behind its text."""
+    def stand_in(self, items: Sequence[Item]) -> int:
+        """Do what can be done without answers, for rows of one day; returns how many rows are now
+        behind their text.
+        """
         ...
 
 
@@ -154,13 +156,18 @@ class StageRun:
             self.outcome.deleted += self._drop_unqualified(day)
             users = self._users(day)
             for page in _pages(users):
-                items, _ = self._prepare(day, page, {})
-                self.outcome.selected += len(items)
-                for item in items:
-                    self._stand_in(item)
+                self._without_answers(day, page)
         self.outcome.skipped = self.why_none
         self.outcome.tell(f"{self.table.stage.name}: {self.why_none}")
         return self.outcome
+
+    def _without_answers(self, day: date, page: Sequence[str]) -> None:
+        # Whose words are read and what is made of them is decided in one transaction.
+        with self.conn.transaction():
+            lock_table(self.conn, self.table.name)
+            items, _ = self.table.prepare(day, self._consenting(page), {})
+            self.outcome.selected += len(items)
+            self.outcome.stale += self.table.stand_in(items)
 
     async def _with_model(self, provider: Provider) -> StageOutcome:
         limits = self.limits
@@ -294,6 +301,9 @@ class StageRun:
         with self.conn.transaction():
             return self.table.prepare(day, page, fingerprint)
 
+    def _consenting(self, page: Sequence[str]) -> list[str]:
+        return consenting_of(self.conn, page, self.now)
+
     def _look_up(self, items: Sequence[Item]) -> tuple[Known, Any]:
         with self.conn.transaction():
             known = self.table.known(items)
@@ -324,7 +334,7 @@ class StageRun:
         with self.conn.transaction():
             lock_table(self.conn, self.table.name)
             if consents(self.conn, item.user_id, self.now):
-                self.outcome.stale += self.table.stand_in(item)
+                self.outcome.stale += self.table.stand_in([item])
 
     async def _db(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.database, work, *arguments)

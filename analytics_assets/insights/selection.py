@@ -225,12 +225,16 @@ class Selection:
 
 def consents(conn: psycopg.Connection[Any], user_id: str, now: datetime) -> bool:
     """Whether the user consents and is not internal; part of the caller's transaction."""
+    return bool(consenting_of(conn, [user_id], now))
+
+
+def consenting_of(conn: psycopg.Connection[Any], users: Sequence[str], now: datetime) -> list[str]:
+    """Those of ``users`` who consent and are not internal; part of the caller's transaction."""
     query = sql.SQL(
-        "with candidates as (select %(user_id)s::text as user_id), {} "
-        "select exists (select from consenting)"
+        "with candidates as (select unnest(%(users)s::text[]) as user_id), {} "
+        "select user_id from consenting order by user_id"
     ).format(CONSENTING)
-    row = conn.execute(query, {"user_id": user_id, "now": now}).fetchone()
-    return bool(row and row[0])
+    return [row[0] for row in conn.execute(query, {"users": list(users), "now": now})]
 
 
 def _to_whole_word(text: str) -> str:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 from datetime import timedelta
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -21,7 +16,6 @@ from analytics_assets.insights.facets import read_window
 from analytics_assets.insights.lexicon import fold
 from analytics_assets.insights.outcome import StageOutcome
 from analytics_assets.settings import load_settings
-from analytics_assets.store.database import Database
 from analytics_assets.windows import Window
 
 
@@ -483,79 +477,6 @@ def test_metadata_tells_no_small_count_and_no_text(
     assert told["analysed"] == 11
     assert told["poisoned"] == "fewer than 11"
     assert not any(word in str(told) for word in ("u03", "secret", "awful"))
-
-
-CRASHING_RUN = """
-import sys
-from datetime import UTC, date, datetime
-from pathlib import Path
-from analytics_assets.insights.facets import read_conversations
-from analytics_assets.insights.gemini import GeminiProvider
-from analytics_assets.insights.running import Limits
-from analytics_assets.store.database import Database
-from analytics_assets.windows import Window
-
-host, port, name, superuser, secrets, url, key = sys.argv[1:]
-database = Database(host, int(port), name, superuser, Path(secrets))
-provider = GeminiProvider(key, "gemini-2.5-flash-lite", url)
-read_conversations(
-    lambda: database.connect("analytics_pipeline"),
-    Window.of_day(date(2026, 6, 1)),
-    provider,
-    datetime(2026, 6, 8, 6, tzinfo=UTC),
-    Limits(100_000, concurrency=2),
-)
-"""
-
-
-def test_a_run_killed_while_it_waits_for_the_model_is_resumed_without_loss_or_repeats(
-    company: Company, gemini: GeminiServer, stages: Analysis, database: Database
-) -> None:
-    for number in range(10):
-        company.user(f"u{number:02}")
-        company.says(f"u{number:02}", f"build thing {number}.")
-    release = threading.Event()
-    gemini.faults += [wire.hang(release, only="thing 4."), wire.hang(release, only="thing 6.")]
-    address = [database.host, str(database.port), database.name, database.superuser]
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            CRASHING_RUN,
-            *address,
-            str(database.secrets_dir),
-            gemini.url,
-            gemini.key,
-        ],
-        cwd=Path(__file__).resolve().parents[2],
-        env={**os.environ},
-    )
-    try:
-        # Both hang only once 0 to 3 and 5 are answered: each of the two slots takes the next one.
-        gemini.wait_for(7)
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        release.set()
-    landed = set(company.facets())
-    assert landed == {(f"u{number:02}", DAY) for number in (0, 1, 2, 3, 5)}
-    before = company.rows("select user_id, xmin::text from insights.conversation_facets order by 1")
-    assert company.calls().count(("reserved", None)) == 2
-
-    with gemini.fresh_log() as log:
-        outcome = stages.read()
-
-    assert outcome.complete
-    assert len(log) == 5
-    asked_again = {number for number in range(10) for r in log if f"thing {number}." in r.text}
-    assert asked_again == {4, 6, 7, 8, 9}
-    after = company.rows("select user_id, xmin::text from insights.conversation_facets order by 1")
-    assert set(before) < set(after)
-    assert len(after) == 10
-    states = company.calls()
-    assert states.count(("done", None)) == 10
-    assert states.count(("failed", "interrupted")) == 2
-    assert company.rows("select max(attempt) from ops.llm_call") == [(2,)]
 
 
 def test_two_runs_of_one_window_at_once_pay_once(
