@@ -6,12 +6,15 @@ Invariant: costs name nobody; what names or quotes a person says so before it is
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from analytics_assets.cli.console import (
     console,
+    errors,
+    notes,
     print_json,
     print_table,
     settings_or_exit,
@@ -65,3 +68,39 @@ def costs(
         console.print("no model was asked in that time")
     for name, (used, cap) in caps.items():
         console.print(f"{name.replace('_', ' ')}: {used:.4f} of {cap:.2f} US dollars")
+
+
+@app.command()
+def preview(
+    user: Annotated[str, typer.Option("--user", help="The user's id.")],
+    day: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="UTC day; default: the user's last one."),
+    ] = None,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Put what no model has read yet to the model.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Exactly what a model is sent about one consenting user, and the answer. Personal data."""
+    from analytics_assets.insights import preview as previews
+    from analytics_assets.store.migrate import open_migrated
+
+    settings = settings_or_exit()
+    with told_plainly():
+        database = open_migrated(settings)
+        try:
+            shown = previews.preview(database, settings, user, day.date() if day else None, ask=ask)
+        except previews.PreviewError as error:
+            errors.print(f"error: {error}", style="bold red", markup=False, highlight=False)
+            raise typer.Exit(1) from None
+    notes.print("personal data: for whoever may read this user's conversations, and no one else")
+    if as_json:
+        print_json([previews.as_json(one) for one in shown])
+        return
+    print(f"--- instructions\n{shown[0].system}")
+    for number, one in enumerate(shown, start=1):
+        print(f"--- conversation {number} of {one.day}, as sent\n{one.text}")
+        print(f"--- answer ({one.answered_by})")
+        for name, value in one.answer.items():
+            print(f"{name}: {value}")

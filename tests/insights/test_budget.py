@@ -15,6 +15,7 @@ import pytest
 from insights_company import DAY, LIMITS, MODEL, Analysis, Company
 from servers import gemini as wire
 from servers.gemini import GeminiServer
+from servers.openai import OpenAiServer
 from typer.testing import CliRunner
 
 from analytics_assets.cli.main import app
@@ -142,16 +143,14 @@ KILLED_RUN = """
 import os, sys
 from datetime import UTC, date, datetime
 from pathlib import Path
-import psycopg
+import httpx, psycopg
 from analytics_assets.insights.budget import Budget
 from analytics_assets.insights.facets import read_conversations
-from analytics_assets.insights.gemini import GeminiProvider
+from analytics_assets.insights.openai_compatible import OpenAiCompatibleProvider
 from analytics_assets.insights.pricing import price_of
 from analytics_assets.insights.running import Limits
 from analytics_assets.store.database import Database
 from analytics_assets.windows import Window
-
-from google import genai  # once, before the forks
 
 host, port, name, superuser, secrets, url, key, cap = sys.argv[1:]
 price = price_of("gemini-2.5-flash-lite", date(2026, 6, 1))
@@ -166,7 +165,7 @@ while sys.stdin.readline():
     read_conversations(
         lambda: database.connect("analytics_pipeline"),
         Window.of_day(date(2026, 6, 1)),
-        GeminiProvider(key, "gemini-2.5-flash-lite", url),
+        OpenAiCompatibleProvider(url, "small", key),
         datetime(2026, 6, 8, 6, tzinfo=UTC),
         Limits(100_000, 3, price=price, budget=Budget(price, int(cap), int(cap))),
     )
@@ -175,56 +174,58 @@ while sys.stdin.readline():
 
 
 def test_killed_at_any_point_a_run_goes_on_without_spending_twice_or_past_the_cap(
-    company: Company, gemini: GeminiServer, stages: Analysis, database: Database
+    company: Company, database: Database
 ) -> None:
     people(company)
     # Enough for every question once, and for the few that each kill leaves open.
     cap = PEOPLE * BILLED + 20 * worst_case()
-    command = [
-        sys.executable, "-c", KILLED_RUN, database.host, str(database.port), database.name,
-        database.superuser, str(database.secrets_dir), gemini.url, gemini.key, str(cap),
-    ]  # fmt: skip
-    forker = subprocess.Popen(
-        command, cwd=Path(__file__).resolve().parents[2], env={**os.environ},
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
-    )  # fmt: skip
-    assert forker.stdin is not None
-    assert forker.stdout is not None
-    with forker:
-        for number, answers in enumerate((2, 0, 4, 3, 1)):
-            fatal = len(gemini.requests) + 1 + answers
-            forker.stdin.write("\n")
-            pid = int(forker.stdout.readline())
-            if number % 2:
-                # From within the server: accepted and not answered.
-                def kill(_: wire.Logged, fatal: int = fatal, pid: int = pid) -> None:
-                    if len(gemini.requests) == fatal:
+    with OpenAiServer() as server:
+        command = [
+            sys.executable, "-c", KILLED_RUN, database.host, str(database.port), database.name,
+            database.superuser, str(database.secrets_dir), server.url, server.key, str(cap),
+        ]  # fmt: skip
+        forker = subprocess.Popen(
+            command, cwd=Path(__file__).resolve().parents[2], env={**os.environ},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+        )  # fmt: skip
+        assert forker.stdin is not None
+        assert forker.stdout is not None
+        with forker:
+            for number, answers in enumerate((2, 0, 4, 3, 1, None)):
+                forker.stdin.write("\n")
+                pid = int(forker.stdout.readline())
+                if answers is not None:
+                    fatal = len(server.requests) + 1 + answers
+
+                    def kill(fatal: int = fatal, pid: int = pid) -> None:
+                        if len(server.requests) == fatal:
+                            os.kill(pid, signal.SIGKILL)
+
+                    if number % 2:
+                        # From within the server: accepted and not answered.
+                        server.on_request = kill
+                    else:
+                        # From without: before, between or after answers, as it happens.
+                        server.wait_for(fatal)
                         os.kill(pid, signal.SIGKILL)
-
-                gemini.on_request = kill
                 assert forker.stdout.readline() == "gone\n"
-                gemini.on_request = None
-            else:
-                # From without: before, between or after answers and commits, as it happens.
-                gemini.wait_for(fatal)
-                os.kill(pid, signal.SIGKILL)
-                assert forker.stdout.readline() == "gone\n"
-        forker.stdin.close()
-    stages.read(limits=within(cap, cap))
+                server.on_request = None
+            requests = len(server.requests)
+            forker.stdin.write("\n")
+            forker.stdout.readline()
+            assert forker.stdout.readline() == "gone\n"
+            forker.stdin.close()
 
-    billed = len(gemini.requests) * BILLED
     assert len(company.facets("model")) == PEOPLE
     states = Counter(company.calls())
     assert states["done", None] == PEOPLE
     interrupted = states["failed", "interrupted"]
-    assert set(states) <= {("done", None), ("failed", "interrupted")}
-    # Every request the server saw is in the ledger; no answer that was kept was asked for again.
-    assert PEOPLE <= len(gemini.requests) <= PEOPLE + interrupted
+    assert set(states) == {("done", None), ("failed", "interrupted")}
+    # Every request the server saw is in the ledger, and no answer that was kept was asked again.
+    assert PEOPLE <= requests <= PEOPLE + interrupted
     assert interrupted <= 3 * 5
-    assert billed <= spent(company.conn).this_month <= cap
-    with gemini.fresh_log() as log:
-        stages.read(limits=within(cap, cap))
-    assert log == []
+    assert requests * BILLED <= spent(company.conn).this_month <= cap
+    assert len(server.requests) == requests
 
 
 def test_costs_are_shown_by_day_and_by_call(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -41,9 +42,11 @@ class OpenAiServer:
     script: list[Scripted] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
     key: str = "local-key"
+    on_request: Callable[[], None] | None = None
 
     def __enter__(self) -> Self:
         server = self
+        self._arrived = threading.Condition()
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -82,9 +85,19 @@ class OpenAiServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._http.server_port}/v1"
 
+    def wait_for(self, count: int, timeout: float = 60.0) -> None:
+        """Until ``count`` requests have arrived."""
+        with self._arrived:
+            if not self._arrived.wait_for(lambda: len(self.requests) >= count, timeout):
+                raise TimeoutError(f"{len(self.requests)} of {count} requests arrived")
+
     def respond(self, path: str, authorization: str | None, raw: str) -> Scripted:
         body = json.loads(raw)
-        self.requests.append({"path": path, "raw": raw, **body})
+        with self._arrived:
+            self.requests.append({"path": path, "raw": raw, **body})
+            self._arrived.notify_all()
+        if self.on_request is not None:
+            self.on_request()
         if self.script:
             return self.script.pop(0)
         if path != "/v1/chat/completions":
