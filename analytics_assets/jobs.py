@@ -20,7 +20,9 @@ EXECUTOR = dg.in_process_executor
 def build_jobs(daily: dg.DailyPartitionsDefinition) -> list[dg.UnresolvedAssetJobDefinition]:
     everything = dg.AssetSelection.all()
     retention = dg.AssetSelection.groups("retention")
-    llm = dg.AssetSelection.assets(["insights", "analysis_cache"])
+    llm = dg.AssetSelection.assets(
+        ["insights", "conversation_facets"], ["insights", "analysis_cache"]
+    )
     return [
         dg.define_asset_job(
             EVERYTHING,

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -46,6 +46,14 @@ class Settings(BaseSettings):
     gemini_api_key: SecretStr | None = None
     gemini_model: str = "gemini-2.5-flash-lite"
     gemini_base_url: str | None = None
+    llm_provider: Literal["gemini", "openai_compatible", "none"] = "gemini"
+    llm_base_url: str | None = None
+    llm_model: str | None = None
+    llm_api_key: SecretStr | None = None
+    llm_daily_budget_usd: float = Field(default=5.0, ge=0, le=1_000_000)
+    llm_monthly_budget_usd: float = Field(default=50.0, ge=0, le=1_000_000)
+    llm_input_usd_per_million: float | None = Field(default=None, ge=0, le=10_000)
+    llm_output_usd_per_million: float | None = Field(default=None, ge=0, le=10_000)
     llm_requests_per_minute: int = Field(default=60, ge=1, le=100_000)
     llm_concurrency: int = Field(default=8, ge=1, le=256)
     llm_timeout_seconds: float = Field(default=60.0, gt=0, le=600)
@@ -84,7 +92,15 @@ class Settings(BaseSettings):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
     @field_validator(
-        "as_of", "sources_file", "database_url", "gemini_api_key", "geo_database", mode="before"
+        "as_of",
+        "sources_file",
+        "database_url",
+        "gemini_api_key",
+        "geo_database",
+        "llm_base_url",
+        "llm_model",
+        "llm_api_key",
+        mode="before",
     )
     @classmethod
     def _blank_is_unset(cls, value: Any) -> Any:

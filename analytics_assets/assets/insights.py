@@ -1,4 +1,4 @@
-"""Assets of zone ``insights`` that need Python: per-user insights and the daily summary.
+"""Assets of zone ``insights`` that need Python: facets, per-user insights, the daily summary.
 
 Belongs here: the stage as Dagster sees it. Does not: prompts, scrubbing, providers (insights/).
 Invariant: a missing key or a failing model never fails a run; the summary says what is missing.
@@ -12,11 +12,18 @@ from analytics_assets.resources import Platform
 
 
 def insights_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinition]:
+    facets_spec = table_spec(
+        "insights",
+        "conversation_facets",
+        kinds={"python", "gemini"},
+        deps=[["raw", "messages"], ["raw", "conversations"], ["raw", "users"]],
+        partitions_def=daily,
+    )
     cache_spec = table_spec(
         "insights",
         "analysis_cache",
         kinds={"python", "gemini"},
-        deps=[["raw", "messages"], ["raw", "conversations"], ["raw", "users"]],
+        deps=[["insights", "conversation_facets"], ["insights", "user_activity"], ["raw", "users"]],
         partitions_def=daily,
     )
     summary_spec = table_spec(
@@ -34,6 +41,17 @@ def insights_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefini
         ],
         partitions_def=daily,
     )
+
+    @dg.multi_asset(
+        name="conversation_facets", specs=[facets_spec], backfill_policy=SINGLE_RUN, pool="llm"
+    )
+    def conversation_facets(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.MaterializeResult[None]:
+        from analytics_assets.insights.facets import read_window
+
+        outcome = read_window(platform.database, window_of(context), platform.settings)
+        return dg.MaterializeResult(asset_key=facets_spec.key, metadata=outcome.metadata())
 
     @dg.multi_asset(
         name="analysis_cache", specs=[cache_spec], backfill_policy=SINGLE_RUN, pool="llm"
@@ -55,4 +73,4 @@ def insights_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefini
         outcome = summarise_window(platform.database, window_of(context), platform.settings)
         return dg.MaterializeResult(asset_key=summary_spec.key, metadata=outcome.metadata())
 
-    return [analysis_cache, daily_summary]
+    return [conversation_facets, analysis_cache, daily_summary]

@@ -15,6 +15,7 @@ from pathlib import Path
 FILE = Path(__file__).with_name("tables.json")
 TABLES = (
     "insights.analysis_cache",
+    "insights.conversation_facets",
     "insights.daily_summary",
     "ops.event_schemas",
     "ops.privacy_reports",

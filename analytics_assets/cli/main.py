@@ -11,6 +11,7 @@ from analytics_assets.cli import (
     api,
     bench,
     doctor,
+    insights,
     keys,
     privacy,
     privacy_audit,
@@ -43,6 +44,7 @@ app.add_typer(keys.app, name="keys")
 privacy.app.command("audit")(privacy_audit.audit)
 privacy.app.command("report")(privacy_audit.report)
 app.add_typer(privacy.app, name="privacy")
+app.add_typer(insights.app, name="insights")
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ STEP_OF_ZONE = {
     "marts": ("marts",),
     "anonymous": ("release",),
     "published": ("release",),
-    "insights": ("analysis_cache", "daily_summary"),
+    "insights": ("conversation_facets", "analysis_cache", "daily_summary"),
 }
 FIRST_ROWS = 3
 _TABLES = """

@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from analytics_assets.insights.pacing import Breaker, Pacer
-from analytics_assets.insights.prompts import CANARY, REPAIR_NOTE, UserInsight
 from analytics_assets.insights.provider import (
     NO_USAGE,
     Answer,
@@ -24,19 +23,24 @@ from analytics_assets.insights.provider import (
     UnusableError,
     Usage,
 )
+from analytics_assets.insights.stage import CANARY, REPAIR_NOTE
 
 State = Literal["done", "failed", "poison"]
 
 
 @dataclass(frozen=True)
 class Reply:
-    """How a question ended. ``poison``: never ask it again; ``failed``: the next run may."""
+    """How a question ended. ``poison``: never ask it again; ``failed``: the next run may.
+
+    ``maybe_billed``: no answer came, and nobody knows whether the vendor charged for one.
+    """
 
     state: State
     usage: Usage
-    insight: UserInsight | None = None
+    answer: BaseModel | None = None
     error_class: str | None = None
     advice: str | None = None
+    maybe_billed: bool = False
 
 
 @dataclass
@@ -60,7 +64,7 @@ class Asker:
                 await self.pacer.acquire()
             try:
                 answer = await self._generate(request)
-                insight = validated(answer)
+                found = validated(answer, request.schema)
             except UnusableError as error:
                 self.breaker.succeeded()
                 spent += error.usage
@@ -72,12 +76,17 @@ class Asker:
                 return Reply("poison", spent + error.usage, error_class=error.error_class)
             except TransientError as error:
                 self.breaker.failed()
-                return Reply("failed", spent, error_class=error.error_class)
+                return Reply(
+                    "failed",
+                    spent,
+                    error_class=error.error_class,
+                    maybe_billed=error.maybe_billed,
+                )
             except ConfigError as error:
                 return Reply("failed", spent, error_class=error.error_class, advice=error.advice)
             else:
                 self.breaker.succeeded()
-                return Reply("done", spent + answer.usage, insight=insight)
+                return Reply("done", spent + answer.usage, answer=found)
         raise AssertionError("a repair ends in a reply")
 
     async def _generate(self, request: Request) -> Answer:
@@ -101,12 +110,12 @@ class Asker:
                     raise
 
 
-def validated(answer: Answer) -> UserInsight:
-    """The insight in an answer. Raises UnusableError naming fields, never values."""
+def validated(answer: Answer, schema: type[BaseModel]) -> BaseModel:
+    """The object in an answer. Raises UnusableError naming fields, never values."""
     if CANARY in answer.text:
         raise UnusableError("instructions_leaked", "it broke rule 6", answer.usage)
     try:
-        return UserInsight.model_validate_json(answer.text)
+        return schema.model_validate_json(answer.text)
     except ValidationError as error:
         problems = error.errors(include_input=False, include_url=False, include_context=False)
         names = sorted({str(problem["loc"][0]) for problem in problems if problem["loc"]})

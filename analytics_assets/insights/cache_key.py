@@ -1,9 +1,10 @@
 """The key under which an answer is kept: everything that decides the answer, and nothing else.
 
-Belongs here: the key's canonical form. Does not: looking keys up (ledger.py). Invariant: no date
-and no plain user id; the text enters as an HMAC under a key of its user, so that equal texts of two
-people share neither key nor answer. The dictionary's version is left out on purpose: what it
-changes is the scrubbed text itself, and a new colleague must not cause every question anew.
+Belongs here: the key's canonical form. Does not: looking keys up (ledger.py) or the users' own keys
+(user_keys.py). Invariant: no date and no user id; the text enters as an HMAC under a random key of
+its user, so that equal texts of two people share neither key nor answer, and without that key
+nobody can tell what was asked. The dictionary's version is left out on purpose: what it changes is
+the scrubbed text itself, and a new colleague must not cause every question anew.
 """
 
 from __future__ import annotations
@@ -15,37 +16,33 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from analytics_assets.insights.prompts import GENERATION, STAGE, UserInsight, prompt_digest
 from analytics_assets.insights.scrub import SCRUBBER_VERSION
+from analytics_assets.insights.stage import Stage
+from analytics_assets.insights.taxonomy import TAXONOMY_VERSION
 
 
-def cache_key(text: str, user_id: str, provider: Mapping[str, str]) -> str:
-    """Hex digest for one scrubbed transcript of ``user_id`` put to ``provider``."""
-    return _digest({**_constants(provider), "text": text_digest(text, user_key(user_id))})
+def cache_key(stage: Stage, digest: str, provider: Mapping[str, str]) -> str:
+    """Hex digest for the question of ``stage`` about the text of ``digest`` put to ``provider``."""
+    return _hash({**_constants(stage, provider), "text": digest})
 
 
-def user_key(user_id: str) -> bytes:
-    """The user's key. Derived, so that it separates people but does not yet shred on erasure:
-    a random key kept in ``vault`` can take its place without another change.
-    """
-    return hashlib.sha256(b"analysis-cache:" + user_id.encode()).digest()
+def text_digest(text: str, user_key: bytes) -> str:
+    """HMAC of one user's text; equal for equal texts of this user alone."""
+    return hmac.new(user_key, text.encode(), hashlib.sha256).hexdigest()
 
 
-def text_digest(text: str, key: bytes) -> str:
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
-
-
-def _constants(provider: Mapping[str, str]) -> dict[str, Any]:
+def _constants(stage: Stage, provider: Mapping[str, str]) -> dict[str, Any]:
     return {
-        "stage": STAGE,
-        "prompt": prompt_digest(),
-        "schema": _digest(UserInsight.model_json_schema()),
-        "generation": asdict(GENERATION),
+        "stage": stage.name,
+        "prompt": stage.digest(),
+        "schema": _hash(stage.answer.model_json_schema()),
+        "generation": asdict(stage.config),
         "provider": dict(provider),
         "scrubber": SCRUBBER_VERSION,
+        "taxonomy": TAXONOMY_VERSION,
     }
 
 
-def _digest(value: Any) -> str:
+def _hash(value: Any) -> str:
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()

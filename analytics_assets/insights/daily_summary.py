@@ -18,7 +18,9 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from analytics_assets.insights.analysis import NO_KEY
-from analytics_assets.insights.prompts import STAGE
+from analytics_assets.insights.configured import why_no_model
+from analytics_assets.insights.facet_prompt import FACETS
+from analytics_assets.insights.prompts import USER_INSIGHT
 from analytics_assets.insights.selection import Selection
 from analytics_assets.insights.slack import post_summary
 from analytics_assets.insights.summary_text import (
@@ -76,7 +78,7 @@ def summarise_window(database: Database, window: Window, settings: Settings) -> 
     now = settings.now()
     with database.connect("analytics_pipeline") as conn:
         outcome = build_daily_summary(
-            conn, window, now, model_configured=settings.gemini_api_key is not None
+            conn, window, now, model_configured=why_no_model(settings) is None
         )
         conn.commit()
         outcome.post = post_daily_summary(conn, window, now, settings.slack_webhook_url)
@@ -195,6 +197,13 @@ class _Reader:
             missing.append(Missing("activity", "marts.event_aggregations has not been built yet"))
         elif not self.event_types.get(day):
             missing.append(Missing("activity", "no events on this day"))
+        since = self._rules_since(day)
+        if since is not None:
+            missing.append(
+                Missing(
+                    "facets of conversations", "rules stand in where no model has read them", since
+                )
+            )
         if selected > analysed > 0:
             missing.append(Missing("insights of some users", self._why_unanswered(), day))
         elif selected > 0 == analysed or not self.model_configured:
@@ -249,15 +258,23 @@ class _Reader:
         ).fetchone()
         return row[0] if row else None
 
+    def _rules_since(self, day: date) -> date | None:
+        row = self.conn.execute(
+            "select min(behind_since) from insights.conversation_facets "
+            "where day = %s and source = 'rules'",
+            [day],
+        ).fetchone()
+        return row[0] if row else None
+
     def _failures(self) -> list[str]:
         return [
             row[0]
             for row in self.conn.execute(
                 "select distinct error_class from (select error_class, state from ops.llm_call "
-                "where stage = %s order by call_id desc limit %s) as recent "
+                "where stage = any(%s) order by call_id desc limit %s) as recent "
                 "where state in ('failed', 'poison') and error_class is not null "
                 "and error_class not in ('consent_withdrawn', 'answer_deleted') order by 1",
-                [STAGE, RECENT_CALLS],
+                [[FACETS.name, USER_INSIGHT.name], RECENT_CALLS],
             )
         ]
 

@@ -45,6 +45,8 @@ REFUSALS = frozenset(
 )
 _TRANSPORTS = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "anyio", "ssl"})
 _WRONG_ADDRESS = frozenset({"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"})
+# Raised before a request is on its way.
+_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "gaierror"})
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)s")
 
 
@@ -101,7 +103,9 @@ class GeminiProvider:
             raise _wrong_key("key_not_ascii") from None
         except ValueError:
             # A success whose body is not the JSON of an answer, as a proxy's page.
-            raise TransientError("unreadable_answer", tries=UNREADABLE_TRIES) from None
+            raise TransientError(
+                "unreadable_answer", tries=UNREADABLE_TRIES, maybe_billed=True
+            ) from None
         except Exception as error:
             if not _is_transport(error):
                 raise
@@ -163,8 +167,10 @@ class GeminiProvider:
             raise ConfigError(
                 "wrong_address", "ANALYTICS_GEMINI_BASE_URL is not the address of an HTTP server"
             ) from None
-        kind = "timeout" if "Timeout" in name else "unreachable"
-        raise TransientError(kind) from None
+        if name in _NEVER_SENT or isinstance(error, ConnectionRefusedError):
+            raise TransientError("unreachable") from None
+        kind = "timeout" if "Timeout" in name else "connection_lost"
+        raise TransientError(kind, maybe_billed=True) from None
 
 
 def _config(request: Request) -> types.GenerateContentConfig:

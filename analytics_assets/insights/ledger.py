@@ -1,59 +1,57 @@
-"""What is written down: every call, every answer, each in a small transaction of its own.
+"""What is written down of calls: each in a small transaction of its own.
 
-Belongs here: ``ops.llm_call`` and ``insights.analysis_cache``. Does not: deciding what to ask.
-Invariant: a call is reserved before it is sent and settled together with its answer, consent being
-read in both transactions; what a crash leaves reserved has no answer and is asked again.
+Belongs here: ``ops.llm_call``. Does not: deciding what to ask (running.py) or the tables of answers
+(tables.py). Invariant: a call is reserved, money included, before it is sent, and settled together
+with its answer, consent being read in both transactions; what a crash leaves reserved has no
+answer, counts as spent, and is asked again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import psycopg
-from psycopg import sql
-from psycopg.types.json import Jsonb
 
 from analytics_assets.insights.asking import Reply
-from analytics_assets.insights.pricing import cost_micros
-from analytics_assets.insights.prompts import PROMPT_VERSION, STAGE
-from analytics_assets.insights.selection import Selection, consents
-from analytics_assets.store.database import lock_table
+from analytics_assets.insights.budget import Budget
+from analytics_assets.insights.pricing import Price, cost_micros
+from analytics_assets.insights.selection import consents
 
-CACHE = "insights.analysis_cache"
 WITHDRAWN = "consent_withdrawn"
+INTERRUPTED = "interrupted"
+_LOCK = "insights:calls"
+
+
+class Reservation(NamedTuple):
+    """``call_id`` of a call that may be sent, or None and why it may not."""
+
+    call_id: int | None
+    refused: str | None = None
 
 
 @dataclass(frozen=True)
-class Item:
-    """One user's day: its scrubbed text and the key of its answer."""
+class Asked:
+    """What happened to questions before: those never to repeat, and tries so far."""
 
-    user_id: str
-    day: date
-    text: str
-    key: str
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is known about the keys of a page before asking."""
-
-    current: frozenset[str]
-    stale: frozenset[str]
-    elsewhere: frozenset[str]
     poisoned: frozenset[str]
     attempts: dict[str, int]
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """Writes on one connection, which no one else uses meanwhile."""
+    """Writes on one connection, which no one else uses meanwhile. Without a ``budget`` nothing
+    caps the costs, which are reckoned at ``price`` all the same.
+    """
 
     conn: psycopg.Connection[Any]
+    stage: str
     model: str
     now: datetime
+    price: Price | None = None
+    budget: Budget | None = None
 
     def hold(self) -> bool:
         """Let only one run at a time spend money, and mark what a crashed one left open.
@@ -61,139 +59,86 @@ class Ledger:
         False while another run holds the lock. It is held until the connection closes.
         """
         row = self.conn.execute(
-            "select pg_try_advisory_lock(hashtextextended(%s, 0))", [f"{CACHE}:calls"]
+            "select pg_try_advisory_lock(hashtextextended(%s, 0))", [_LOCK]
         ).fetchone()
         if not (row and row[0]):
             self.conn.commit()
             return False
+        # The vendor may have read and charged what nobody waited for: the reserve stays spent.
         self.conn.execute(
-            "update ops.llm_call set state = 'failed', error_class = 'interrupted', "
-            "finished_at = now() where state = 'reserved' and stage = %s",
-            [STAGE],
+            "update ops.llm_call set state = 'failed', error_class = %s, "
+            "cost_micros = reserved_micros, finished_at = clock_timestamp() "
+            "where state = 'reserved' and batch_name is null",
+            [INTERRUPTED],
         )
         self.conn.commit()
         return True
 
-    def known(self, items: Sequence[Item]) -> Known:
-        """Look a page of one day up: rows that hold, answers to copy, questions never to repeat."""
-        keys = {item.user_id: item.key for item in items}
-        day = items[0].day
-        rows = self.conn.execute(
-            "select user_id, analysis_date, cache_key from insights.analysis_cache "
-            "where user_id = any(%s) and (analysis_date = %s or cache_key = any(%s))",
-            [list(keys), day, list(keys.values())],
-        ).fetchall()
-        current: set[str] = set()
-        stale: set[str] = set()
-        elsewhere: set[str] = set()
-        for user_id, analysis_date, key in rows:
-            same = keys[user_id] == key
-            if analysis_date == day:
-                (current if same else stale).add(user_id)
-            elif same:
-                elsewhere.add(user_id)
+    def asked(self, keys: Sequence[str]) -> Asked:
+        """Look questions up; part of the caller's transaction."""
         poisoned: set[str] = set()
         attempts: dict[str, int] = {}
         for key, attempt, is_poison in self.conn.execute(
             "select cache_key, max(attempt), bool_or(state = 'poison') from ops.llm_call "
             "where cache_key = any(%s) group by cache_key",
-            [list(keys.values())],
+            [list(keys)],
         ):
             attempts[key] = attempt
             if is_poison:
                 poisoned.add(key)
-        self.conn.commit()
-        return Known(
-            frozenset(current),
-            frozenset(stale),
-            frozenset(elsewhere),
-            frozenset(poisoned),
-            attempts,
-        )
+        return Asked(frozenset(poisoned), attempts)
 
-    def drop_unqualified(self, selection: Selection, day: date) -> int:
-        """Delete the day's rows whose user no longer qualifies; returns how many."""
-        clause, parameters = selection.qualifying(day)
-        query = sql.SQL(
-            "{} delete from insights.analysis_cache where analysis_date = %(day)s "
-            "and user_id not in (select user_id from consenting)"
-        ).format(clause)
+    def reserve(self, user_id: str, key: str, attempt: int, worst_case: int) -> Reservation:
+        """Write down that a call is about to be sent, with the most it can cost."""
         with self.conn.transaction():
-            lock_table(self.conn, CACHE)
-            return self.conn.execute(query, parameters).rowcount
-
-    def copy(self, item: Item) -> bool:
-        """Give the day the answer the same text of the same user had on another one."""
-        with self.conn.transaction():
-            lock_table(self.conn, CACHE)
-            if not consents(self.conn, item.user_id, self.now):
-                return False
-            self.conn.execute(
-                "insert into insights.analysis_cache "
-                "(user_id, analysis_date, insights, cache_key, model, prompt_version) "
-                "select user_id, %s, insights, cache_key, model, prompt_version "
-                "from insights.analysis_cache where user_id = %s and cache_key = %s "
-                "order by analysis_date limit 1 "
-                "on conflict (user_id, analysis_date) do update set "
-                "insights = excluded.insights, cache_key = excluded.cache_key, "
-                "model = excluded.model, prompt_version = excluded.prompt_version, "
-                "created_at = now()",
-                [item.day, item.user_id, item.key],
-            )
-            return True
-
-    def reserve(self, item: Item, attempt: int) -> int | None:
-        """Write down that the call is about to be sent; None where consent is gone."""
-        with self.conn.transaction():
-            if not consents(self.conn, item.user_id, self.now):
-                return None
+            if not consents(self.conn, user_id, self.now):
+                return Reservation(None, WITHDRAWN)
+            if self.budget is not None:
+                cap = self.budget.exceeded(self.conn, worst_case)
+                if cap is not None:
+                    return Reservation(None, cap)
             row = self.conn.execute(
-                "insert into ops.llm_call (cache_key, stage, model, state, attempt) "
-                "values (%s, %s, %s, 'reserved', %s) returning call_id",
-                [item.key, STAGE, self.model, attempt],
+                "insert into ops.llm_call "
+                "(cache_key, stage, model, state, attempt, reserved_micros, price_version) "
+                "values (%s, %s, %s, 'reserved', %s, %s, %s) returning call_id",
+                [key, self.stage, self.model, attempt, worst_case, self.price_version],
             ).fetchone()
-            return int(row[0]) if row else None
+            return Reservation(int(row[0]) if row else None)
 
-    def land(self, item: Item, call_id: int, reply: Reply) -> bool:
-        """Settle the call and keep its answer, or drop it where consent was withdrawn meanwhile."""
+    def land(
+        self, user_id: str, key: str, call_id: int, reply: Reply, keep: Callable[[], None]
+    ) -> bool:
+        """Settle the call and ``keep`` its answer in one transaction, or drop the answer where
+        consent was withdrawn meanwhile. ``keep`` is not called for a reply without an answer.
+        """
         with self.conn.transaction():
-            if reply.insight is None:
+            if reply.answer is None:
                 self._settle(call_id, reply, reply.state, reply.error_class)
                 return False
-            lock_table(self.conn, CACHE)
-            if not consents(self.conn, item.user_id, self.now):
+            if not consents(self.conn, user_id, self.now):
                 self._settle(call_id, reply, "failed", WITHDRAWN)
                 return False
             # One key has one settled call: an earlier one whose answer was deleted makes room.
             self.conn.execute(
                 "update ops.llm_call set state = 'failed', error_class = 'answer_deleted' "
                 "where cache_key = %s and state = 'done'",
-                [item.key],
+                [key],
             )
             self._settle(call_id, reply, "done", None)
-            self.conn.execute(
-                "insert into insights.analysis_cache "
-                "(user_id, analysis_date, insights, cache_key, model, prompt_version) "
-                "values (%s, %s, %s, %s, %s, %s) "
-                "on conflict (user_id, analysis_date) do update set "
-                "insights = excluded.insights, cache_key = excluded.cache_key, "
-                "model = excluded.model, prompt_version = excluded.prompt_version, "
-                "created_at = now()",
-                [
-                    item.user_id,
-                    item.day,
-                    Jsonb(reply.insight.model_dump(mode="json")),
-                    item.key,
-                    self.model,
-                    PROMPT_VERSION,
-                ],
-            )
+            keep()
             return True
 
+    @property
+    def price_version(self) -> str | None:
+        return None if self.price is None else self.price.version
+
     def _settle(self, call_id: int, reply: Reply, state: str, error_class: str | None) -> None:
+        cost = cost_micros(self.price, reply.usage)
+        # A failure that was not billed releases its reserve; one that may have been keeps it.
         self.conn.execute(
             "update ops.llm_call set state = %s, error_class = %s, input_tokens = %s, "
-            "output_tokens = %s, cached_tokens = %s, cost_micros = %s, "
+            "output_tokens = %s, cached_tokens = %s, "
+            "cost_micros = case when %s then greatest(%s, reserved_micros) else %s end, "
             "finished_at = clock_timestamp() where call_id = %s",
             [
                 state,
@@ -201,7 +146,9 @@ class Ledger:
                 reply.usage.input,
                 reply.usage.output,
                 reply.usage.cached,
-                cost_micros(self.model, reply.usage),
+                reply.maybe_billed,
+                cost,
+                cost,
                 call_id,
             ],
         )

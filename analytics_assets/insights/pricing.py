@@ -1,37 +1,65 @@
 """What a call costs, in millionths of a dollar.
 
-Belongs here: list prices of the default models and the arithmetic. Invariant: an unknown model
-costs None, never 0, so that a sum cannot look complete when it is not.
+Belongs here: list prices, dated, and the arithmetic. Does not: caps (budget.py). Invariant: an
+unknown model costs None, never 0, so that a sum cannot look complete when it is not; a price is
+never edited in place: a change is a new row with its date and a new version of the list.
 """
 
 from __future__ import annotations
 
+from datetime import date
 from typing import NamedTuple
 
 from analytics_assets.insights.provider import Usage
 
+PRICE_LIST = "list-2025-11"
+FROM_SETTINGS = "settings"
+
 
 class Price(NamedTuple):
-    """Dollars per million tokens, which are millionths of a dollar per token."""
+    """Dollars per million tokens, which are millionths of a dollar per token.
+
+    ``batch`` is what a batched call costs of an online one; ``version`` says where it stands.
+    """
 
     input: float
     output: float
     cached: float
+    batch: float = 1.0
+    version: str = PRICE_LIST
 
 
-# List prices of the paid tier in 2025; a lower or later price only makes the ledger's sum too high.
-PRICES = {
-    "gemini-2.5-flash-lite": Price(0.10, 0.40, 0.025),
-    "gemini-2.5-flash": Price(0.30, 2.50, 0.075),
-    "gemini-2.5-pro": Price(1.25, 10.00, 0.31),
-}
+class _Listed(NamedTuple):
+    model: str
+    since: date
+    price: Price
 
 
-def cost_micros(model: str, usage: Usage) -> int | None:
-    """Cost of ``usage`` by ``model``, rounded up; None where its price is not known."""
-    price = PRICES.get(model.removeprefix("models/"))
+# List prices of the paid tier; a later lower price only makes the ledger's sum too high.
+_LIST = (
+    _Listed("gemini-2.0-flash-lite", date(2025, 2, 25), Price(0.075, 0.30, 0.075, 0.5)),
+    _Listed("gemini-2.0-flash", date(2025, 2, 5), Price(0.10, 0.40, 0.025, 0.5)),
+    _Listed("gemini-2.5-flash-lite", date(2025, 7, 22), Price(0.10, 0.40, 0.025, 0.5)),
+    _Listed("gemini-2.5-flash", date(2025, 6, 17), Price(0.30, 2.50, 0.075, 0.5)),
+    _Listed("gemini-2.5-pro", date(2025, 6, 17), Price(1.25, 10.00, 0.31, 0.5)),
+)
+
+
+def price_of(model: str, on: date) -> Price | None:
+    """The list price of ``model`` on a day; before its first date the first one holds."""
+    rows = sorted(
+        (row for row in _LIST if row.model == model.removeprefix("models/")),
+        key=lambda row: row.since,
+    )
+    if not rows:
+        return None
+    return next((row.price for row in reversed(rows) if row.since <= on), rows[0].price)
+
+
+def cost_micros(price: Price | None, usage: Usage, *, batched: bool = False) -> int | None:
+    """Cost of ``usage`` at ``price``, rounded up; None where the price is not known."""
     if price is None:
         return None
     fresh = max(0, usage.input - usage.cached)
     total = fresh * price.input + usage.cached * price.cached + usage.output * price.output
-    return -int(-total // 1)
+    return -int(-total * (price.batch if batched else 1.0) // 1)

@@ -68,13 +68,20 @@ class ProviderError(Exception):
 class TransientError(ProviderError):
     """Worth asking again: ``tries`` times in all in this run, then in the next one.
 
-    ``retry_after`` is in seconds, where the server named it.
+    ``retry_after`` is in seconds, where the server named it; ``maybe_billed``: the request was
+    sent, and whether the vendor charged for it is not known.
     """
 
     def __init__(
-        self, error_class: str, *, tries: int = 1, retry_after: float | None = None
+        self,
+        error_class: str,
+        *,
+        tries: int = 1,
+        retry_after: float | None = None,
+        maybe_billed: bool = False,
     ) -> None:
         super().__init__(error_class)
+        self.maybe_billed = maybe_billed
         self.tries = tries
         self.retry_after = retry_after
 

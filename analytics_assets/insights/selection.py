@@ -1,22 +1,21 @@
 """Whose day is read, and which of their words: the only way from ``raw`` towards a model.
 
-Belongs here: consent, and the texts of a page of users. Does not: scrubbing or calls. Invariant: a
+Belongs here: consent, and the conversations of users. Does not: scrubbing or calls. Invariant: a
 text is selected only for a user who consents now, is not internal, and wrote it; the words of
 others in a shared conversation never come along.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from analytics_assets.insights.prompts import (
+from analytics_assets.insights.facet_prompt import (
     MAX_ASSISTANT_MESSAGE_CHARS,
     MAX_TRANSCRIPT_CHARS,
     MAX_USER_MESSAGE_CHARS,
@@ -29,7 +28,7 @@ CONVERSATION_AGE_DAYS = 31
 
 # Consent holds where the row in force at the clock agrees and none after it disagrees: with a
 # clock set back, a withdrawal still counts at once.
-_CONSENTING = sql.SQL("""
+CONSENTING = sql.SQL("""
 in_force as (
     select distinct on (u.user_id)
         u.user_id,
@@ -99,6 +98,9 @@ alone as (
 sized as (
     select
         *,
+        count(*) filter (where role = 'user' and content ~ '[^[:space:]]') over (
+            partition by user_id, conversation_id
+        ) as user_messages,
         least(
             length(content),
             case role when 'user' then %(user_chars)s else %(assistant_chars)s end
@@ -111,20 +113,23 @@ ranked as (
     select
         *,
         sum(chars) over (
-            partition by user_id order by created_at desc, message_id desc
+            partition by user_id, conversation_id order by created_at desc, message_id desc
         ) - chars as newer
     from sized
+    where user_messages > 0
 )
-select user_id, conversation_id, role, left(content, chars), length(content) > chars
+select
+    user_id, conversation_id, user_messages, role, left(content, chars), length(content) > chars
 from ranked
 where newer < %(room)s
-order by user_id, created_at, message_id
+order by user_id, conversation_id, created_at, message_id
 """)
 
 _DAYS = sql.SQL("""
 select d.day::date
 from generate_series(%(start)s::date, %(end)s::date - 1, interval '1 day') as d (day)
 where exists (select from raw.messages as m where m.day = d.day::date)
+    or exists (select from insights.conversation_facets as f where f.day = d.day::date)
     or exists (select from insights.analysis_cache as a where a.analysis_date = d.day::date)
 order by 1
 """)
@@ -140,11 +145,23 @@ select exists (
 
 @dataclass(frozen=True)
 class Message:
-    """A message as stored; ``conversation`` only tells conversations apart."""
+    """A message as stored."""
 
-    conversation: str
     role: str
     text: str
+
+
+@dataclass
+class Conversation:
+    """What one user and the assistant said to each other in a day, oldest first.
+
+    ``user_messages`` counts the user's own, also those too old to be read.
+    """
+
+    user_id: str
+    conversation_id: str
+    user_messages: int
+    messages: list[Message] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -161,13 +178,13 @@ class Selection:
         return cls(window, now, unnamed=bool(row and row[0]))
 
     def days(self, conn: psycopg.Connection[Any]) -> list[date]:
-        """Days of the window that have messages or insights."""
+        """Days of the window that have messages, facets or insights."""
         bounds = {"start": self.window.start, "end": self.window.end}
         return [row[0] for row in conn.execute(_DAYS, bounds)]
 
     def qualifying(self, day: date) -> tuple[sql.Composed, dict[str, Any]]:
         """A ``with`` clause that ends in ``consenting(user_id)``, and its parameters."""
-        clause = _QUALIFYING.format(messages=self._messages(), consenting=_CONSENTING)
+        clause = _QUALIFYING.format(messages=self._messages(), consenting=CONSENTING)
         return clause, self._parameters(day)
 
     def users(self, conn: psycopg.Connection[Any], day: date) -> list[str]:
@@ -176,10 +193,12 @@ class Selection:
         query = sql.SQL("{} select user_id from consenting order by user_id").format(clause)
         return [row[0] for row in conn.execute(query, parameters)]
 
-    def texts(
+    def conversations(
         self, conn: psycopg.Connection[Any], day: date, users: Sequence[str]
-    ) -> dict[str, list[Message]]:
-        """The newest messages of each user, oldest first, a little more than a prompt holds."""
+    ) -> list[Conversation]:
+        """The day's conversations of ``users`` with the newest messages of each, a little more
+        than a prompt holds, in a stable order.
+        """
         query = _TEXTS.format(messages=self._messages())
         parameters = {
             **self._parameters(day),
@@ -188,11 +207,14 @@ class Selection:
             "assistant_chars": RAW_FACTOR * MAX_ASSISTANT_MESSAGE_CHARS,
             "room": RAW_FACTOR * MAX_TRANSCRIPT_CHARS,
         }
-        found: dict[str, list[Message]] = defaultdict(list)
-        for user_id, conversation, role, text, is_cut in conn.execute(query, parameters):
+        found: dict[tuple[str, str], Conversation] = {}
+        for user_id, conversation_id, count, role, text, is_cut in conn.execute(query, parameters):
+            conversation = found.setdefault(
+                (user_id, conversation_id), Conversation(user_id, conversation_id, count)
+            )
             kept = _to_whole_word(text) if is_cut else text
-            found[user_id].append(Message(conversation, role, kept))
-        return found
+            conversation.messages.append(Message(role, kept))
+        return list(found.values())
 
     def _messages(self) -> sql.SQL:
         return _JOINED_MESSAGES if self.unnamed else _OWN_MESSAGES
@@ -203,12 +225,16 @@ class Selection:
 
 def consents(conn: psycopg.Connection[Any], user_id: str, now: datetime) -> bool:
     """Whether the user consents and is not internal; part of the caller's transaction."""
+    return bool(consenting_of(conn, [user_id], now))
+
+
+def consenting_of(conn: psycopg.Connection[Any], users: Sequence[str], now: datetime) -> list[str]:
+    """Those of ``users`` who consent and are not internal; part of the caller's transaction."""
     query = sql.SQL(
-        "with candidates as (select %(user_id)s::text as user_id), {} "
-        "select exists (select from consenting)"
-    ).format(_CONSENTING)
-    row = conn.execute(query, {"user_id": user_id, "now": now}).fetchone()
-    return bool(row and row[0])
+        "with candidates as (select unnest(%(users)s::text[]) as user_id), {} "
+        "select user_id from consenting order by user_id"
+    ).format(CONSENTING)
+    return [row[0] for row in conn.execute(query, {"users": list(users), "now": now})]
 
 
 def _to_whole_word(text: str) -> str:

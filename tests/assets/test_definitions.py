@@ -66,7 +66,7 @@ ASSETS = {
         "install_trends",
         "search_trends",
     },
-    "insights": {"analysis_cache", "daily_summary", "user_activity"},
+    "insights": {"analysis_cache", "conversation_facets", "daily_summary", "user_activity"},
     "retention": {"compliance_report", "retention_pruned_partitions"},
 }
 

@@ -26,3 +26,8 @@ def gemini() -> Iterator[GeminiServer]:
 @pytest.fixture
 def analyse_days(company: Company, gemini: GeminiServer) -> Analysis:
     return Analysis(company.database, gemini)
+
+
+@pytest.fixture
+def stages(analyse_days: Analysis) -> Analysis:
+    return analyse_days

@@ -10,15 +10,27 @@ import psycopg
 from psycopg import sql
 from servers.gemini import GeminiServer
 
-from analytics_assets.insights.analysis import AnalysisOutcome, Limits, analyse
+from analytics_assets.insights.analysis import analyse
+from analytics_assets.insights.facets import read_conversations
 from analytics_assets.insights.gemini import GeminiProvider
+from analytics_assets.insights.outcome import StageOutcome
+from analytics_assets.insights.pricing import price_of
+from analytics_assets.insights.running import Limits
 from analytics_assets.store.database import Database
 from analytics_assets.windows import Window
 
 DAY = date(2026, 6, 1)
 NEXT = date(2026, 6, 2)
 NOW = datetime(2026, 6, 8, 6, tzinfo=UTC)
-FAST = Limits(requests_per_minute=100_000, concurrency=4, backoff=0.01)
+MODEL = "gemini-2.5-flash-lite"
+LIMITS = {
+    "requests_per_minute": 100_000,
+    "concurrency": 4,
+    "backoff": 0.01,
+    "price": price_of(MODEL, DAY),
+}
+FAST = Limits(**LIMITS)
+ONE_AT_A_TIME = Limits(**{**LIMITS, "concurrency": 1})
 
 
 @dataclass
@@ -100,6 +112,21 @@ class Company:
             "select xmin::text, a.*::text from insights.analysis_cache as a order by 2"
         )
 
+    def facets(self, source: str | None = None) -> dict[tuple[str, date], dict[str, Any]]:
+        """The facets of users with one conversation a day."""
+        found = self.rows(
+            "select to_jsonb(f) from insights.conversation_facets as f "
+            "where coalesce(%s, f.source) = f.source",
+            source,
+        )
+        return {(row["user_id"], date.fromisoformat(row["day"])): row for (row,) in found}
+
+    def facet_bytes(self) -> list[tuple[Any, ...]]:
+        """Every column of the facets, row versions included."""
+        return self.rows(
+            "select xmin::text, f.*::text from insights.conversation_facets as f order by 2"
+        )
+
     def calls(self) -> list[tuple[str, str | None]]:
         return [
             (state, error_class)
@@ -124,7 +151,7 @@ class Company:
 def provider_of(server: GeminiServer, **options: Any) -> GeminiProvider:
     settings = {
         "api_key": server.key,
-        "model": "gemini-2.5-flash-lite",
+        "model": MODEL,
         "base_url": server.url,
         "timeout": 10.0,
         "initial_delay": 0.01,
@@ -136,12 +163,23 @@ def provider_of(server: GeminiServer, **options: Any) -> GeminiProvider:
 
 @dataclass
 class Analysis:
-    """Runs the analysis of some days from DAY with the real SDK against a loopback server."""
+    """Runs a stage over some days from DAY with the real SDK against a loopback server."""
 
     database: Database
     server: GeminiServer
 
-    def __call__(self, days: int = 1, *, limits: Limits = FAST, **options: Any) -> AnalysisOutcome:
+    def read(self, days: int = 1, *, limits: Limits = FAST, **options: Any) -> StageOutcome:
+        """Facets of conversations."""
+        return read_conversations(
+            lambda: self.database.connect("analytics_pipeline"),
+            Window(DAY, DAY + timedelta(days=days)),
+            provider_of(self.server, **options),
+            NOW,
+            limits,
+        )
+
+    def judge(self, days: int = 1, *, limits: Limits = FAST, **options: Any) -> StageOutcome:
+        """Insights of users, from the facets that are there."""
         return analyse(
             lambda: self.database.connect("analytics_pipeline"),
             Window(DAY, DAY + timedelta(days=days)),
@@ -149,3 +187,17 @@ class Analysis:
             NOW,
             limits,
         )
+
+    def by_rules(self, days: int = 1) -> StageOutcome:
+        """Facets without a model."""
+        return read_conversations(
+            lambda: self.database.connect("analytics_pipeline"),
+            Window(DAY, DAY + timedelta(days=days)),
+            None,
+            NOW,
+        )
+
+    def __call__(self, days: int = 1, **options: Any) -> StageOutcome:
+        """Both, one after the other."""
+        self.read(days, **options)
+        return self.judge(days, **options)

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from insights_company import DAY, NEXT, Analysis, Company
+from insights_company import DAY, NEXT, ONE_AT_A_TIME, Analysis, Company
 from pydantic import SecretStr
 from servers import gemini as wire
 from servers.gemini import GeminiServer
@@ -215,8 +215,9 @@ def test_a_failing_model_is_told_by_its_class_of_error(
     for user_id in ("u1", "u2"):
         marts.user(user_id)
         marts.says(user_id, f"build for {user_id}")
-    gemini.faults += [wire.server_error(only="for u1")] * 4
-    analyse_days()
+    analyse_days.read()
+    gemini.faults += [wire.server_error()] * 4
+    analyse_days.judge(limits=ONE_AT_A_TIME)
     build(marts)
     assert missing(marts)["insights of some users"] == (
         "the model gave no answer (http_500)",
@@ -322,3 +323,17 @@ def test_the_analyst_reads_the_summary_and_not_the_insights(marts: Company) -> N
         assert conn.execute("select count(*) from insights.daily_summary").fetchone() == (1,)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             conn.execute("select count(*) from insights.analysis_cache")
+
+
+def test_facets_by_rules_are_told_with_since_when(marts: Company, analyse_days: Analysis) -> None:
+    marts.user("u1")
+    marts.says("u1", "build it")
+    analyse_days.by_rules()
+    build(marts)
+    assert missing(marts)["facets of conversations"] == (
+        "rules stand in where no model has read them",
+        "2026-06-08",
+    )
+    analyse_days()
+    build(marts)
+    assert "facets of conversations" not in missing(marts)

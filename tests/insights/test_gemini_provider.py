@@ -20,12 +20,13 @@ from servers.gemini import GeminiServer
 from analytics_assets.insights.asking import Asker, Reply
 from analytics_assets.insights.gemini import GeminiProvider
 from analytics_assets.insights.pacing import Pacer
-from analytics_assets.insights.prompts import CANARY, SYSTEM_PROMPT, request_for
+from analytics_assets.insights.prompts import SYSTEM_PROMPT, USER_INSIGHT, UserInsight
 from analytics_assets.insights.provider import Usage
+from analytics_assets.insights.stage import CANARY
 
 # The SDK takes a reason it does not know, and warns.
 SDK_WARNS_OF_NEW_REASONS = pytest.mark.filterwarnings("ignore:.* is not a valid:UserWarning")
-QUESTION = request_for("U: build it", "0" * 64)
+QUESTION = USER_INSIGHT.request("U: build it", "0" * 64)
 
 
 def ask(server: GeminiServer, **options: Any) -> Reply:
@@ -222,8 +223,8 @@ def test_a_page_instead_of_json_is_tried_twice(gemini: GeminiServer) -> None:
 def test_free_text_too_long_is_cut_not_paid_for_again(gemini: GeminiServer) -> None:
     gemini.rule = lambda _: wire.insight(summary="word " * 200)
     reply = ask(gemini)
-    assert reply.insight is not None
-    assert len(reply.insight.summary) <= 280
+    assert isinstance(reply.answer, UserInsight)
+    assert len(reply.answer.summary) <= 280
     assert len(gemini.requests) == 1
 
 

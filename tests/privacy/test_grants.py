@@ -48,6 +48,7 @@ MATRIX: dict[str, dict[str, set[str]]] = {
         "published.*": APPEND,
         "vault.known_identifiers": WRITE,
         "vault.consent_ledger": PRUNE,
+        "vault.answer_keys": {"SELECT", "INSERT", "DELETE"},
         "vault.release_counts": {"SELECT", "INSERT", "DELETE"},
         "vault.period_keys": {
             "INSERT",
@@ -177,6 +178,7 @@ def outsider(privacy_database: Database, request: pytest.FixtureRequest) -> Iter
         "select * from vault.release_counts",
         "select * from vault.period_keys",
         "select * from insights.analysis_cache",
+        "select * from insights.conversation_facets",
         "select * from ops.release_ledger",
         "select payload from inbox.entries",
         "insert into anonymous.analytics_events default values",

@@ -44,6 +44,10 @@ class Logged:
     def text(self) -> str:
         return "".join(part["text"] for part in self.body["contents"][0]["parts"])
 
+    @property
+    def asks_for_facets(self) -> bool:
+        return "topic" in self.body["generationConfig"]["responseSchema"]["properties"]
+
 
 def rate_limited(retry_delay: str | None = "0s", *, only: str = "", after: str = "") -> Fault:
     details = (
@@ -121,11 +125,43 @@ def answer_by_rules(text: str) -> dict[str, Any]:
     )
 
 
+def facets(**fields: Any) -> dict[str, Any]:
+    """A valid answer about a conversation with some fields changed."""
+    return {
+        "task": "build",
+        "topic": "dashboards",
+        "outcome": "achieved",
+        "friction": "none",
+        "sentiment": 4,
+        "feature_request": "none",
+        "summary": "U wanted to build something.",
+        "wish": "",
+        **fields,
+    }
+
+
+def facets_by_rules(text: str) -> dict[str, Any]:
+    """As ``answer_by_rules``, about one conversation."""
+    lower = text.lower()
+    stuck = "error" in lower or "fails" in lower
+    wants_export = "export" in lower
+    return facets(
+        task="fix" if stuck else "build",
+        topic="debugging" if stuck else "dashboards",
+        outcome="not_achieved" if stuck else "achieved",
+        friction="error" if stuck else "none",
+        sentiment=2 if stuck else 4,
+        feature_request="import_export" if wants_export else "none",
+        wish="U asked for a way to take results elsewhere." if wants_export else "",
+    )
+
+
 @dataclass
 class GeminiServer:
     """Use as a context manager; ``url`` is the base URL for the SDK."""
 
     rule: Rule = answer_by_rules
+    facet_rule: Rule = facets_by_rules
     faults: list[Fault] = field(default_factory=list)
     requests: list[Logged] = field(default_factory=list)
     on_request: Callable[[Logged], None] | None = None
@@ -176,7 +212,8 @@ class GeminiServer:
             return fault
         if logged.headers.get("x-goog-api-key") != self.key:
             return refused(403, "PERMISSION_DENIED")
-        parts = [{"text": json.dumps(self.rule(logged.text))}]
+        rule = self.facet_rule if logged.asks_for_facets else self.rule
+        parts = [{"text": json.dumps(rule(logged.text))}]
         return _ok(_candidate(parts, "STOP"))
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:

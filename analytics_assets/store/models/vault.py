@@ -84,3 +84,14 @@ consent_ledger = Table(
     schema="vault",
     comment="Every consent given or withdrawn; only grows.",
 )
+
+answer_keys = Table(
+    "answer_keys",
+    metadata,
+    text_column("user_id", "Whose key it is.", primary_key=True),
+    Column("key", LargeBinary, nullable=False, comment="Random HMAC key of the user's questions."),
+    recorded_now("created_at", "When it was drawn."),
+    CheckConstraint("length(key) = 32", name="key_length"),
+    schema="vault",
+    comment="Key of each user whose words a model read; deleted with the consent or the person.",
+)

@@ -1,30 +1,26 @@
-"""The analysis of a window, with a real Postgres, the real SDK and a real HTTP server."""
+"""Facets of a window, with a real Postgres, the real SDK and a real HTTP server."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 from datetime import timedelta
-from pathlib import Path
 
 import psycopg
 import pytest
-from insights_company import DAY, NEXT, NOW, Analysis, Company
+from insights_company import DAY, NEXT, NOW, ONE_AT_A_TIME, Analysis, Company
 from servers import gemini as wire
 from servers.gemini import GeminiServer
 
-from analytics_assets.insights.analysis import NO_KEY, AnalysisOutcome, Limits, analyse_window
+from analytics_assets.insights.configured import NO_KEY
+from analytics_assets.insights.facets import read_window
 from analytics_assets.insights.lexicon import fold
+from analytics_assets.insights.outcome import StageOutcome
 from analytics_assets.settings import load_settings
-from analytics_assets.store.database import Database
 from analytics_assets.windows import Window
 
 
-def test_consenting_users_get_one_insight_a_day(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+def test_consenting_users_get_facets_of_each_conversation(
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     company.user("u1")
     company.user("u2")
@@ -32,12 +28,12 @@ def test_consenting_users_get_one_insight_a_day(
     company.says("u2", "this fails with an error")
     company.says("u2", "now it works", day=NEXT)
 
-    outcome = analyse_days(2)
+    outcome = stages.read(2)
 
-    cached = company.cached()
+    cached = company.facets()
     assert set(cached) == {("u1", DAY), ("u2", DAY), ("u2", NEXT)}
     assert cached["u1", DAY]["feature_request"] == "import_export"
-    assert cached["u2", DAY]["friction"] == ["error"]
+    assert cached["u2", DAY]["friction"] == "error"
     assert outcome.complete
     assert (outcome.selected, outcome.analysed, outcome.calls) == (3, 3, 3)
     assert len(gemini.requests) == 3
@@ -45,7 +41,7 @@ def test_consenting_users_get_one_insight_a_day(
 
 
 def test_who_did_not_consent_or_is_internal_or_said_nothing_is_never_sent(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     company.user("asked-not", consent=False)
     company.user("staff", internal=True)
@@ -56,78 +52,80 @@ def test_who_did_not_consent_or_is_internal_or_said_nothing_is_never_sent(
     company.says("silent", "  \n ")
     company.says("silent", "only the assistant spoke", role="assistant")
 
-    outcome = analyse_days()
+    outcome = stages.read()
 
     assert gemini.requests == []
-    assert company.cached() == {}
+    assert company.facets("model") == {}
     assert outcome.selected == 0
 
 
 def test_a_second_run_asks_nothing_and_leaves_identical_rows(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     for number in range(8):
         company.user(f"u{number}")
         company.says(f"u{number}", f"build thing {number}")
-    analyse_days()
-    before, calls = company.cache_bytes(), company.calls()
+    stages.read()
+    before, calls = company.facet_bytes(), company.calls()
 
     with gemini.fresh_log() as log:
-        outcome = analyse_days()
+        outcome = stages.read()
 
     assert log == []
-    assert company.cache_bytes() == before
+    assert company.facet_bytes() == before
     assert company.calls() == calls
     assert (outcome.unchanged, outcome.analysed) == (8, 0)
 
 
 def test_only_the_day_whose_text_changed_is_asked_again(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     for user_id in ("u1", "u2"):
         company.user(user_id)
         company.says(user_id, "build it")
-    analyse_days()
+    stages.read()
     company.says("u1", "it fails with an error")
 
     with gemini.fresh_log() as log:
-        analyse_days()
+        stages.read()
 
     assert len(log) == 1
-    assert company.cached()["u1", DAY]["outcome"] == "not_achieved"
+    assert company.facets()["u1", DAY]["outcome"] == "not_achieved"
 
 
 def test_another_model_or_wording_asks_again(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     company.user("u1")
     company.says("u1", "build it")
-    analyse_days()
+    stages.read()
     with gemini.fresh_log() as log:
-        analyse_days(model="gemini-2.5-flash")
+        stages.read(model="gemini-2.5-flash")
     assert [request.path for request in log] == ["/v1beta/models/gemini-2.5-flash:generateContent"]
-    assert company.rows("select model from insights.analysis_cache") == [("gemini-2.5-flash",)]
+    assert company.rows("select model from insights.conversation_facets") == [("gemini-2.5-flash",)]
 
 
 def test_the_same_text_of_one_user_is_paid_for_once_and_of_two_users_twice(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     for user_id in ("u1", "u2"):
         company.user(user_id)
         company.says(user_id, "the usual")
         company.says(user_id, "the usual", day=NEXT)
-    outcome = analyse_days(2)
+    outcome = stages.read(2)
     assert len(gemini.requests) == 2
     assert outcome.copied == 2
     keys = company.rows(
-        "select user_id, count(distinct cache_key) from insights.analysis_cache group by 1"
+        "select user_id, count(distinct cache_key) from insights.conversation_facets group by 1"
     )
     assert sorted(keys) == [("u1", 1), ("u2", 1)]
-    assert company.rows("select count(distinct cache_key) from insights.analysis_cache") == [(2,)]
+    assert company.rows("select count(distinct cache_key) from insights.conversation_facets") == [
+        (2,)
+    ]
 
 
 def test_nothing_planted_is_in_any_request_nor_in_what_is_kept(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     planted = [
         "Ana María López",
@@ -155,16 +153,16 @@ def test_nothing_planted_is_in_any_request_nor_in_what_is_kept(
         role="assistant",
         conversation="conversation-id-552",
     )
-    gemini.rule = lambda _: wire.insight(
+    gemini.facet_rule = lambda _: wire.facets(
         summary="Ana Lopez wrote to Jürgen about a+b@corp.example.",
-        will_return_reason="jdoe42 is loyal.",
+        wish="jdoe42 is loyal.",
     )
 
-    analyse_days()
+    stages.read()
 
     assert len(gemini.requests) == 1
     sent = fold(gemini.requests[0].raw.encode().decode("unicode_escape", errors="ignore"))
-    kept = fold(str(company.cached()))
+    kept = fold(str(company.facets()))
     for where in (sent, kept):
         for value in [*planted, "lopez", "mueller", "muller", "jurgen", "widget", "northwind"]:
             assert fold(value) not in where
@@ -176,7 +174,7 @@ def test_nothing_planted_is_in_any_request_nor_in_what_is_kept(
 
 
 def test_the_words_of_others_in_a_shared_conversation_do_not_come_along(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     company.user("u1")
     company.user("u2", consent=False)
@@ -185,15 +183,16 @@ def test_the_words_of_others_in_a_shared_conversation_do_not_come_along(
     company.says("u1", "the assistant quotes the secret", role="assistant", conversation="shared")
     company.says("u1", "alone with it", conversation="mine")
     company.says("u1", "a private reply", role="assistant", conversation="mine")
-    analyse_days()
-    (request,) = gemini.requests
-    assert "my own words" in request.text
-    assert "a private reply" in request.text
-    assert "secret" not in request.text
+    stages.read()
+    texts = [request.text for request in gemini.requests]
+    assert len(texts) == 2
+    assert any("my own words" in text for text in texts)
+    assert any("a private reply" in text for text in texts)
+    assert not any("secret" in text for text in texts)
 
 
 def test_messages_without_a_user_belong_to_the_user_of_their_conversation(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     company.user("u1")
     company.user("u2", consent=False)
@@ -202,21 +201,21 @@ def test_messages_without_a_user_belong_to_the_user_of_their_conversation(
     company.says(None, "words of one", conversation="c1")
     company.says(None, "words of two", conversation="c2")
     company.says(None, "words of nobody", conversation="c3")
-    analyse_days()
+    stages.read()
     (request,) = gemini.requests
     assert "words of one" in request.text
-    assert set(company.cached()) == {("u1", DAY)}
+    assert set(company.facets()) == {("u1", DAY)}
 
 
 def test_a_long_day_is_cut_to_its_newest_messages(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     company.user("u1")
     for number in range(200):
         company.says("u1", f"message {number:03} " + "word " * 60)
     company.says("u1", "x" * 100_000)
     company.says("u1", "the last one")
-    analyse_days()
+    stages.read()
     text = gemini.requests[0].text
     assert len(text) < 12_200
     assert "the last one" in text
@@ -227,35 +226,35 @@ def test_a_long_day_is_cut_to_its_newest_messages(
 
 
 def test_consent_withdrawn_deletes_what_was_kept(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     for user_id in ("u1", "u2"):
         company.user(user_id)
         company.says(user_id, "build it")
-    analyse_days()
+    stages.read()
     company.user("u1", consent=False, since=NOW - timedelta(hours=1))
-    outcome = analyse_days()
-    assert set(company.cached()) == {("u2", DAY)}
+    outcome = stages.read()
+    assert set(company.facets()) == {("u2", DAY)}
     assert outcome.deleted == 1
     # Given again, the answer is paid for again: it was really gone.
     company.user("u1", since=NOW - timedelta(minutes=1))
-    analyse_days()
-    assert set(company.cached()) == {("u1", DAY), ("u2", DAY)}
+    stages.read()
+    assert set(company.facets()) == {("u1", DAY), ("u2", DAY)}
     assert len(gemini.requests) == 3
 
 
 def test_a_withdrawal_counts_at_once_even_with_the_clock_set_back(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     company.user("u1")
     company.says("u1", "build it")
     company.user("u1", consent=False, since=NOW + timedelta(days=30))
-    analyse_days()
+    stages.read()
     assert gemini.requests == []
 
 
 def test_consent_withdrawn_between_selection_and_sending_sends_nothing(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     for user_id in ("u1", "u2"):
         company.user(user_id)
@@ -265,54 +264,54 @@ def test_consent_withdrawn_between_selection_and_sending_sends_nothing(
         company.user("u2", consent=False, since=NOW - timedelta(hours=1))
 
     gemini.on_request = withdraw
-    outcome = analyse_days(limits=Limits(100_000, concurrency=1))
+    outcome = stages.read(limits=ONE_AT_A_TIME)
     assert len(gemini.requests) == 1
-    assert set(company.cached()) == {("u1", DAY)}
+    assert set(company.facets()) == {("u1", DAY)}
     assert outcome.withdrawn == 1
     assert company.calls() == [("done", None)]
 
 
 def test_consent_withdrawn_while_the_model_reads_drops_the_answer(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     company.user("u1")
     company.says("u1", "build it")
     gemini.on_request = lambda _: company.user("u1", consent=False, since=NOW - timedelta(hours=1))
-    outcome = analyse_days()
-    assert company.cached() == {}
+    outcome = stages.read()
+    assert company.facets("model") == {}
     assert outcome.withdrawn == 1
     assert company.calls() == [("failed", "consent_withdrawn")]
     assert company.rows("select cost_micros > 0 from ops.llm_call") == [(True,)]
 
 
-def test_rows_whose_messages_are_gone_are_deleted(company: Company, analyse_days: Analysis) -> None:
+def test_rows_whose_messages_are_gone_are_deleted(company: Company, stages: Analysis) -> None:
     company.user("u1")
     company.says("u1", "build it")
     company.says("u1", "build more", day=NEXT)
-    analyse_days(2)
+    stages.read(2)
     company.conn.execute("delete from raw.messages where day = %s", [DAY])
-    analyse_days(2)
-    assert set(company.cached()) == {("u1", NEXT)}
+    stages.read(2)
+    assert set(company.facets()) == {("u1", NEXT)}
 
 
 def test_without_a_key_nothing_is_sent_and_the_outcome_says_so(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     for user_id in ("u1", "u2"):
         company.user(user_id)
         company.says(user_id, "build it")
-    analyse_days()
+    stages.read()
     company.user("u1", consent=False, since=NOW - timedelta(hours=1))
     before = len(gemini.requests)
 
     settings = load_settings(as_of=NOW, start_day=DAY)
-    outcome = analyse_window(company.database, Window.of_day(DAY), settings)
+    outcome = read_window(company.database, Window.of_day(DAY), settings)
 
     assert outcome.skipped == NO_KEY
     assert outcome.metadata()["skipped"] == "ANALYTICS_GEMINI_API_KEY is not set"
     assert len(gemini.requests) == before
     # Withdrawn consent needs no key to take effect.
-    assert set(company.cached()) == {("u2", DAY)}
+    assert set(company.facets()) == {("u2", DAY)}
 
 
 def test_settings_reach_the_model(company: Company, gemini: GeminiServer) -> None:
@@ -322,18 +321,18 @@ def test_settings_reach_the_model(company: Company, gemini: GeminiServer) -> Non
         as_of=NOW, start_day=DAY, gemini_api_key="test-key", gemini_base_url=gemini.url,
         gemini_model="gemini-2.5-pro", llm_requests_per_minute=6000,
     )  # fmt: skip
-    outcome = analyse_window(company.database, Window.of_day(DAY), settings)
+    outcome = read_window(company.database, Window.of_day(DAY), settings)
     assert outcome.complete
     assert gemini.requests[0].path == "/v1beta/models/gemini-2.5-pro:generateContent"
 
 
 def test_a_rate_limit_is_waited_for_as_long_as_the_server_says(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     company.user("u1")
     company.says("u1", "build it")
     gemini.faults += [wire.rate_limited("0.4s"), wire.rate_limited(None, after="1")]
-    outcome = analyse_days()
+    outcome = stages.read()
     first, second, third = (request.at for request in gemini.requests)
     assert second - first >= 0.4
     assert third - second >= 1.0
@@ -343,63 +342,62 @@ def test_a_rate_limit_is_waited_for_as_long_as_the_server_says(
 
 
 def test_a_quota_for_the_day_stops_the_run_and_the_next_one_goes_on(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     for number in range(20):
         company.user(f"u{number:02}")
         company.says(f"u{number:02}", f"build thing {number}")
     gemini.faults += [wire.rate_limited("36000s", only="thing 7")]
-    outcome = analyse_days(limits=Limits(100_000, concurrency=1))
-    done = len(company.cached())
-    assert done == 7
+    outcome = stages.read(limits=ONE_AT_A_TIME)
+    assert len(company.facets("model")) == 7
     assert (outcome.failed, outcome.not_attempted) == (1, 12)
     assert "rate_limited" in outcome.missing[0]
-    outcome = analyse_days()
+    outcome = stages.read()
     assert outcome.complete
     assert outcome.unchanged == 7
-    assert len(company.cached()) == 20
+    assert len(company.facets()) == 20
 
 
 def test_five_failures_in_a_row_open_the_breaker(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     for number in range(30):
         company.user(f"u{number:02}")
         company.says(f"u{number:02}", f"build thing {number}")
     gemini.faults += [wire.server_error(503)] * 1000
-    outcome = analyse_days(limits=Limits(100_000, concurrency=1))
+    outcome = stages.read(limits=ONE_AT_A_TIME)
     assert outcome.failed == 5
     assert outcome.not_attempted == 25
     assert len(gemini.requests) == 5 * 4
     assert outcome.errors == {"http_503": 5}
-    assert company.cached() == {}
+    assert company.facets("model") == {}
 
 
 def test_a_failing_model_leaves_the_rows_of_before_and_says_what_is_missing(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     for user_id in ("u1", "u2"):
         company.user(user_id)
         company.says(user_id, f"build for {user_id}")
-    analyse_days()
+    stages.read()
     company.says("u1", "and another thing")
     gemini.faults += [wire.server_error()] * 4
-    outcome = analyse_days()
-    assert set(company.cached()) == {("u1", DAY), ("u2", DAY)}
+    outcome = stages.read()
+    assert set(company.facets()) == {("u1", DAY), ("u2", DAY)}
     assert outcome.stale == 1
     assert not outcome.complete
     assert outcome.missing == [
-        "insights of some users: the model failed (http_500); the next run asks again"
+        "conversation_facets of some users: the model failed (http_500); the next run asks again"
     ]
 
 
 def test_a_wrong_key_stops_at_the_first_call_and_names_the_setting(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     for number in range(20):
         company.user(f"u{number:02}")
         company.says(f"u{number:02}", f"build thing {number}")
-    outcome = analyse_days(limits=Limits(100_000, concurrency=1), api_key="wrong")
+    outcome = stages.read(limits=ONE_AT_A_TIME, api_key="wrong")
     assert len(gemini.requests) == 1
     assert outcome.not_attempted == 19
     assert "ANALYTICS_GEMINI_API_KEY" in outcome.missing[0]
@@ -407,36 +405,39 @@ def test_a_wrong_key_stops_at_the_first_call_and_names_the_setting(
 
 
 def test_a_blocked_text_is_never_paid_for_again(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     company.user("u1")
     company.user("u2")
     company.says("u1", "something awful")
     company.says("u2", "build it")
     gemini.faults += [wire.blocked_prompt(only="awful")]
-    outcome = analyse_days()
+    outcome = stages.read()
     assert outcome.poisoned == 1
     assert outcome.errors == {"blocked_safety": 1}
-    assert set(company.cached()) == {("u2", DAY)}
+    assert set(company.facets("model")) == {("u2", DAY)}
+    assert set(company.facets("rules")) == {("u1", DAY)}
+    before = company.facet_bytes()
     with gemini.fresh_log() as log:
-        outcome = analyse_days()
+        outcome = stages.read()
     assert log == []
+    assert company.facet_bytes() == before
     assert outcome.poisoned == 1
     assert outcome.complete
     # Other words are another question.
     company.says("u1", "and something else")
     with gemini.fresh_log() as log:
-        analyse_days()
+        stages.read()
     assert len(log) == 1
 
 
 def test_a_bad_value_is_repaired_once_then_given_up_for_good(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     company.user("u1")
     company.says("u1", "build it")
-    gemini.rule = lambda _: wire.insight(outcome="glorious", sentiment=11)
-    outcome = analyse_days()
+    gemini.facet_rule = lambda _: wire.facets(outcome="glorious", sentiment=11)
+    outcome = stages.read()
     assert len(gemini.requests) == 2
     assert "outcome, sentiment" in gemini.requests[1].text
     assert company.calls() == [("poison", "bad_value")]
@@ -444,26 +445,26 @@ def test_a_bad_value_is_repaired_once_then_given_up_for_good(
     assert company.rows("select input_tokens, output_tokens from ops.llm_call") == [(2000, 200)]
     assert outcome.cost_micros == 2 * (600 * 0.10 + 400 * 0.025 + 100 * 0.40)
     with gemini.fresh_log() as log:
-        analyse_days()
+        stages.read()
     assert log == []
 
 
 def test_a_page_instead_of_an_answer_is_tried_twice_then_left_for_the_next_run(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     company.user("u1")
     company.says("u1", "build it")
     gemini.faults += [wire.html(), wire.html()]
-    outcome = analyse_days()
+    outcome = stages.read()
     assert len(gemini.requests) == 2
     assert company.calls() == [("failed", "unreadable_answer")]
     assert outcome.failed == 1
-    assert analyse_days().complete
+    assert stages.read().complete
     assert company.rows("select attempt from ops.llm_call order by call_id") == [(1,), (2,)]
 
 
 def test_metadata_tells_no_small_count_and_no_text(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     for number in range(12):
         company.user(f"u{number:02}")
@@ -471,117 +472,45 @@ def test_metadata_tells_no_small_count_and_no_text(
             f"u{number:02}", f"awful secret {number}" if number == 3 else f"build {number}"
         )
     gemini.faults += [wire.blocked_prompt(only="awful")]
-    told = analyse_days().metadata()
+    told = stages.read().metadata()
     assert told["selected"] == 12
     assert told["analysed"] == 11
     assert told["poisoned"] == "fewer than 11"
     assert not any(word in str(told) for word in ("u03", "secret", "awful"))
 
 
-CRASHING_RUN = """
-import sys
-from datetime import UTC, date, datetime
-from pathlib import Path
-from analytics_assets.insights.analysis import Limits, analyse
-from analytics_assets.insights.gemini import GeminiProvider
-from analytics_assets.store.database import Database
-from analytics_assets.windows import Window
-
-host, port, name, superuser, secrets, url, key = sys.argv[1:]
-database = Database(host, int(port), name, superuser, Path(secrets))
-provider = GeminiProvider(key, "gemini-2.5-flash-lite", url)
-analyse(
-    lambda: database.connect("analytics_pipeline"),
-    Window.of_day(date(2026, 6, 1)),
-    provider,
-    datetime(2026, 6, 8, 6, tzinfo=UTC),
-    Limits(100_000, concurrency=2),
-)
-"""
-
-
-def test_a_run_killed_while_it_waits_for_the_model_is_resumed_without_loss_or_repeats(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis, database: Database
-) -> None:
-    for number in range(10):
-        company.user(f"u{number:02}")
-        company.says(f"u{number:02}", f"build thing {number}.")
-    release = threading.Event()
-    gemini.faults += [wire.hang(release, only="thing 4."), wire.hang(release, only="thing 6.")]
-    address = [database.host, str(database.port), database.name, database.superuser]
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            CRASHING_RUN,
-            *address,
-            str(database.secrets_dir),
-            gemini.url,
-            gemini.key,
-        ],
-        cwd=Path(__file__).resolve().parents[2],
-        env={**os.environ},
-    )
-    try:
-        # Both hang only once 0 to 3 and 5 are answered: each of the two slots takes the next one.
-        gemini.wait_for(7)
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        release.set()
-    landed = set(company.cached())
-    assert landed == {(f"u{number:02}", DAY) for number in (0, 1, 2, 3, 5)}
-    before = company.rows("select user_id, xmin::text from insights.analysis_cache order by 1")
-    assert company.calls().count(("reserved", None)) == 2
-
-    with gemini.fresh_log() as log:
-        outcome = analyse_days()
-
-    assert outcome.complete
-    assert len(log) == 5
-    asked_again = {number for number in range(10) for r in log if f"thing {number}." in r.text}
-    assert asked_again == {4, 6, 7, 8, 9}
-    after = company.rows("select user_id, xmin::text from insights.analysis_cache order by 1")
-    assert set(before) < set(after)
-    assert len(after) == 10
-    states = company.calls()
-    assert states.count(("done", None)) == 10
-    assert states.count(("failed", "interrupted")) == 2
-    assert company.rows("select max(attempt) from ops.llm_call") == [(2,)]
-
-
 def test_two_runs_of_one_window_at_once_pay_once(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     for number in range(12):
         company.user(f"u{number:02}")
         company.says(f"u{number:02}", f"build thing {number}")
-    outcomes: list[AnalysisOutcome] = []
-    threads = [threading.Thread(target=lambda: outcomes.append(analyse_days())) for _ in range(2)]
+    outcomes: list[StageOutcome] = []
+    threads = [threading.Thread(target=lambda: outcomes.append(stages.read())) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(gemini.requests) == 12
     assert sorted(outcome.analysed for outcome in outcomes) == [0, 12]
-    assert len(company.cached()) == 12
+    assert len(company.facets()) == 12
 
 
 def test_users_are_read_page_by_page(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis, monkeypatch: pytest.MonkeyPatch
+    company: Company, gemini: GeminiServer, stages: Analysis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("analytics_assets.insights.analysis.PAGE_USERS", 3)
-    monkeypatch.setattr("analytics_assets.insights.analysis.RESIDENT_IDENTIFIERS", 0)
+    monkeypatch.setattr("analytics_assets.insights.running.PAGE_USERS", 3)
+    monkeypatch.setattr("analytics_assets.insights.scrubbing.RESIDENT_IDENTIFIERS", 0)
     for number in range(8):
         company.user(f"u{number}", name=f"Zorbulon Quixley{'abcdefgh'[number]}")
         company.says(f"u{number}", f"ask quixley{'bcdefgha'[number]} about {number}")
-    outcome = analyse_days()
+    outcome = stages.read()
     assert outcome.analysed == 8
     assert not any("quixley" in request.text for request in gemini.requests)
 
 
 def test_a_lost_database_is_raised_and_the_next_run_goes_on(
-    company: Company, gemini: GeminiServer, analyse_days: Analysis
+    company: Company, gemini: GeminiServer, stages: Analysis
 ) -> None:
     for number in range(4):
         company.user(f"u{number}")
@@ -597,7 +526,82 @@ def test_a_lost_database_is_raised_and_the_next_run_goes_on(
 
     gemini.on_request = cut
     with pytest.raises(psycopg.OperationalError):
-        analyse_days(limits=Limits(100_000, concurrency=1))
-    assert len(company.cached()) == 2
-    assert analyse_days().complete
-    assert len(company.cached()) == 4
+        stages.read(limits=ONE_AT_A_TIME)
+    assert len(company.facets()) == 2
+    assert stages.read().complete
+    assert len(company.facets()) == 4
+
+
+def test_without_a_model_rules_stand_in_and_say_since_when(
+    company: Company, gemini: GeminiServer, stages: Analysis
+) -> None:
+    company.user("u1", name="Zorbulon Quixley")
+    company.says("u1", "I am Zorbulon Quixley. My CSV import fails with an error, the same as ever")
+    company.says("u1", "It would be great if I could export this to Excel.")
+    company.says("u1", "Never mind, I give up.")
+    outcome = stages.by_rules()
+    row = company.facets()["u1", DAY]
+    assert (row["source"], row["model"], row["behind_since"]) == ("rules", "rules-1", "2026-06-08")
+    assert (row["task"], row["topic"], row["outcome"]) == ("fix", "data_pipelines", "not_achieved")
+    assert (row["friction"], row["feature_request"]) == ("error", "import_export")
+    assert (row["summary"], row["user_messages"]) == ("U wanted to fix in data pipelines.", 3)
+    assert (outcome.by_rules, outcome.rules_since) == (1, NOW.date())
+    assert outcome.metadata()["rules_since"] == "2026-06-08"
+
+    before = company.facet_bytes()
+    stages.by_rules()
+    assert company.facet_bytes() == before
+    assert gemini.requests == []
+    # A model that becomes available reads what only rules had read.
+    stages.read()
+    row = company.facets()["u1", DAY]
+    assert (row["source"], row["behind_since"]) == ("model", None)
+
+
+def test_rules_never_replace_what_a_model_read_and_mark_it_as_behind(
+    company: Company, gemini: GeminiServer, stages: Analysis
+) -> None:
+    company.user("u1")
+    company.says("u1", "build it")
+    stages.read()
+    before = company.facet_bytes()
+    stages.by_rules()
+    assert company.facet_bytes() == before
+    company.says("u1", "now it fails with an error")
+    stages.by_rules()
+    row = company.facets()["u1", DAY]
+    assert (row["source"], row["outcome"]) == ("model", "achieved")
+    assert row["behind_since"] == "2026-06-08"
+    stages.read()
+    row = company.facets()["u1", DAY]
+    assert (row["outcome"], row["behind_since"]) == ("not_achieved", None)
+
+
+def test_facets_go_when_retention_has_dropped_their_messages(
+    company: Company, stages: Analysis
+) -> None:
+    company.user("u1")
+    company.says("u1", "build it")
+    company.says("u1", "build more", day=NEXT)
+    stages.read(2)
+    company.conn.execute(
+        "insert into ops.retention_floor (event_category, kept_from) values ('messages', %s)",
+        [NEXT],
+    )
+    # The pruned day is not in this window.
+    stages.by_rules(3)
+    assert set(company.facets()) == {("u1", NEXT)}
+
+
+def test_two_conversations_and_two_users_of_one_are_rows_of_their_own(
+    company: Company, gemini: GeminiServer, stages: Analysis
+) -> None:
+    for user_id in ("u1", "u2"):
+        company.user(user_id)
+        company.says(user_id, f"words of {user_id}", conversation="shared")
+    company.says("u1", "elsewhere", conversation="other")
+    stages.read()
+    assert sorted(
+        company.rows("select user_id, conversation_id from insights.conversation_facets")
+    ) == [("u1", "other"), ("u1", "shared"), ("u2", "shared")]
+    assert not any("u1" in r.text and "u2" in r.text for r in gemini.requests)

@@ -1,0 +1,106 @@
+"""``insights``: what models were asked and what it cost.
+
+Invariant: costs name nobody; what names or quotes a person says so before it is shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from analytics_assets.cli.console import (
+    console,
+    errors,
+    notes,
+    print_json,
+    print_table,
+    settings_or_exit,
+    told_plainly,
+)
+
+app = typer.Typer(help="What models read, said and cost.", no_args_is_help=True)
+_MICROS = 1_000_000
+
+
+@app.callback()
+def _group() -> None:
+    """What models read, said and cost."""
+
+
+@app.command()
+def costs(
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Days to look back.")] = 31,
+    calls: Annotated[bool, typer.Option("--calls", help="Every call by itself.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="With --calls: how many.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Tokens and dollars by day, stage and model, and what is left of the budget."""
+    from analytics_assets.insights import costs as ledger
+    from analytics_assets.insights.budget import spent
+    from analytics_assets.store.migrate import open_migrated
+
+    settings = settings_or_exit()
+    with told_plainly():
+        database = open_migrated(settings)
+        with database.connect("analytics_pipeline") as connection:
+            rows: list[dict[str, Any]] = (
+                [asdict(call) for call in ledger.calls(connection, days, limit)]
+                if calls
+                else [asdict(day) for day in ledger.costs_by_day(connection, days)]
+            )
+            now = spent(connection)
+    caps = {
+        "today": (now.today / _MICROS, settings.llm_daily_budget_usd),
+        "this_month": (now.this_month / _MICROS, settings.llm_monthly_budget_usd),
+    }
+    if as_json:
+        told = {name: {"spent_usd": used, "cap_usd": cap} for name, (used, cap) in caps.items()}
+        print_json({"budget": told, "calls" if calls else "days": rows})
+        return
+    for row in rows:
+        row["usd"] = f"{row.pop('cost_micros') / _MICROS:.6f}"
+    if rows:
+        print_table("Calls" if calls else "Costs", list(rows[0]), [list(r.values()) for r in rows])
+    else:
+        console.print("no model was asked in that time")
+    for name, (used, cap) in caps.items():
+        console.print(f"{name.replace('_', ' ')}: {used:.4f} of {cap:.2f} US dollars")
+
+
+@app.command()
+def preview(
+    user: Annotated[str, typer.Option("--user", help="The user's id.")],
+    day: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="UTC day; default: the user's last one."),
+    ] = None,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Put what no model has read yet to the model.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Exactly what a model is sent about one consenting user, and the answer. Personal data."""
+    from analytics_assets.insights import preview as previews
+    from analytics_assets.store.migrate import open_migrated
+
+    settings = settings_or_exit()
+    with told_plainly():
+        database = open_migrated(settings)
+        try:
+            shown = previews.preview(database, settings, user, day.date() if day else None, ask=ask)
+        except previews.PreviewError as error:
+            errors.print(f"error: {error}", style="bold red", markup=False, highlight=False)
+            raise typer.Exit(1) from None
+    notes.print("personal data: for whoever may read this user's conversations, and no one else")
+    if as_json:
+        print_json([previews.as_json(one) for one in shown])
+        return
+    print(f"--- instructions\n{shown[0].system}")
+    for number, one in enumerate(shown, start=1):
+        print(f"--- conversation {number} of {one.day}, as sent\n{one.text}")
+        print(f"--- answer ({one.answered_by})")
+        for name, value in one.answer.items():
+            print(f"{name}: {value}")
