@@ -43,6 +43,23 @@ _TABLES: Final = """
             select role from unnest(%(roles)s::text[]) as role
             where has_schema_privilege(role, namespace.oid, 'usage')
                 and has_table_privilege(role, class.oid, 'select')
+                -- A view that reads as its reader shows nothing to who may not read what it reads.
+                and (
+                    not coalesce('security_invoker=true' = any (class.reloptions), false)
+                    or not exists (
+                        select from pg_rewrite as rule
+                        join pg_depend as needs
+                            on needs.classid = 'pg_rewrite'::regclass and needs.objid = rule.oid
+                        join pg_class as read on read.oid = needs.refobjid
+                        where rule.ev_class = class.oid
+                            and needs.refclassid = 'pg_class'::regclass
+                            and read.oid <> class.oid
+                            and not (
+                                has_schema_privilege(role, read.relnamespace, 'usage')
+                                and has_table_privilege(role, read.oid, 'select')
+                            )
+                    )
+                )
             order by role
         ),
         array(

@@ -49,6 +49,7 @@ DERIVED_TABLES: Final = (
     PersonTable("marts.int_user_hours"),
     PersonTable("marts.user_days"),
     PersonTable("insights.user_activity", follows="messages"),
+    PersonTable("insights.conversation_facets", follows="messages"),
     PersonTable("insights.analysis_cache", "analysis_date", "messages"),
 )
 

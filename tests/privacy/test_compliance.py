@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 import httpx
+import psycopg
 import pytest
 from typer.testing import CliRunner
 
@@ -59,6 +60,24 @@ def test_the_report_names_every_category_table_and_role_there_is(
     page = as_markdown(made)
     assert "| analytics |" in page
     assert "What is not promised" in page
+
+
+def test_a_view_that_reads_as_its_reader_is_read_by_those_who_may_read_beneath_it(
+    database: Database, settings: Settings
+) -> None:
+    with database.connect("analytics_pipeline") as pipeline:
+        for name, option in (("own", "true"), ("lent", "false")):
+            statement = f"create view marts.{name} with (security_invoker = {option}) as"
+            pipeline.execute(f"{statement} select content from raw.messages".encode())
+    made = make_report(database, load_catalogue(), shipped_plan(), settings.now())
+    read_by = {row["table"]: row["read_by"] for row in made["stored"]}
+    assert read_by["marts.own"] == ["analytics_pipeline"]
+    assert read_by["marts.lent"] == ["analytics_analyst", "analytics_api", "analytics_pipeline"]
+    with (
+        database.connect("analytics_analyst") as analyst,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        analyst.execute("select content from marts.own")
 
 
 def test_consent_of_ten_people_is_not_told_and_of_eleven_is(

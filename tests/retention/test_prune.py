@@ -126,10 +126,13 @@ def close_releases(connection: psycopg.Connection[Any], month: Window) -> None:
         )
 
 
+MIGRATED = ("insights.analysis_cache", "insights.conversation_facets")
+
+
 def make_derived_tables(connection: psycopg.Connection[Any]) -> None:
     """The person-level tables, as far as pruning reads them."""
     for table in DERIVED_TABLES:
-        if table.name == "insights.analysis_cache":
+        if table.name in MIGRATED:
             continue
         connection.execute(
             sql.SQL("create table {} ({} date, event_category text, user_id text)").format(
@@ -280,7 +283,7 @@ def test_person_level_rows_go_with_what_they_were_built_from(
     pipeline.execute("create table marts.server_installs (day date, installs bigint)")
     pipeline.execute("insert into marts.server_installs values (%s, 5)", [ago(5000)])
     for table in DERIVED_TABLES:
-        if table.name == "insights.analysis_cache":
+        if table.name in MIGRATED:
             continue
         pipeline.execute(
             sql.SQL(
@@ -294,6 +297,20 @@ def test_person_level_rows_go_with_what_they_were_built_from(
         insert into insights.analysis_cache
             (user_id, analysis_date, insights, cache_key, model, prompt_version)
         select 'u1', day, '{}', 'k', 'm', '1' from unnest(%s::date[]) as day
+        """,
+        [[ago(366), ago(365)]],
+    )
+    pipeline.execute(
+        """
+        insert into insights.conversation_facets (
+            day, conversation_id, user_id, task, topic, outcome, friction, sentiment,
+            feature_request, summary, wish, user_messages, source, text_digest, cache_key, model,
+            prompt_version
+        )
+        select
+            day, 'c1', 'u1', 'other', 'other', 'unclear', 'none', 3, 'none', '', '', 1, 'rules',
+            'd', 'k', 'm', '1'
+        from unnest(%s::date[]) as day
         """,
         [[ago(366), ago(365)]],
     )
@@ -323,7 +340,8 @@ def test_person_level_rows_go_with_what_they_were_built_from(
     assert {age for age, _ in left("marts.int_profile_days")} == {10}
     for name in ("marts.int_subject_installs", "insights.user_activity"):
         assert {age for age, _ in left(name)} == {60, 10}
-    assert number(pipeline, "select count(*) from insights.analysis_cache") == 1
+    for name in MIGRATED:
+        assert number(pipeline, f"select count(*) from {name}") == 1, name
     assert number(pipeline, "select sum(installs) from marts.server_installs") == 5
     assert report.derived_rows["marts.user_days"] == 3
     # What was deleted is never rebuilt, even where raw had no partition to drop.
