@@ -115,10 +115,10 @@ class Page(BaseModel):
 
 
 class AiTrend(BaseModel):
-    """The people analysed in one ISO week, named by its Monday."""
+    """The people analysed in one ISO week, named by its Monday; no mean where few are alike."""
 
     week: date
-    avg_ai_percentage: float
+    avg_ai_percentage: float | None
     analyses_count: int
 
 
@@ -132,7 +132,7 @@ class ArchetypeTrend(BaseModel):
     period: date
     archetype: str
     count: int
-    avg_ai_score: float
+    avg_ai_score: float | None
 
 
 class ArchetypeTrends(Page):

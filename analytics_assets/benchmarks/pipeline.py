@@ -41,28 +41,31 @@ select day, user_id, downloads, shares, credit_limits from insights.user_activit
 
 
 def pipeline(bench: Bench) -> tuple[list[Figure], float]:
-    """Figures of one whole run, and the seconds of the same SQL by hand."""
+    """Figures of one whole run, and the seconds of its models and tests by hand."""
     run = run_everything(bench)
-    hand = by_hand(bench)
+    copied, models = by_hand(bench)
+    hand = copied + models
     allowed = TIMES_THE_SQL * hand + FIXED_SECONDS
     figures = [
         Figure("all assets, one run", run.seconds, "s", at_most=round(allowed, 1)),
         Figure("the same SQL by hand", hand, "s"),
+        Figure("of it models and tests", models, "s"),
         Figure("(run - 40 s) / by hand", max(0.0, run.seconds - FIXED_SECONDS) / hand, "x"),
         *_slowest_steps(run),
     ]
     if run.peak_mib is not None:
         figures.append(Figure("peak memory of the run", run.peak_mib, "MiB", at_most=PEAK_MIB))
-    return figures, hand
+    return figures, models
 
 
-def by_hand(bench: Bench) -> float:
-    """Seconds for COPY of the raw tables, then models and tests, statement by statement."""
+def by_hand(bench: Bench) -> tuple[float, float]:
+    """Seconds for COPY of the raw tables, and for models and tests, statement by statement."""
     statements = _statements(bench)
-    seconds = sum(
+    copied = sum(
         copy_again(bench.database, f"raw.{table}", bench.settings.home / f"{table}.copy")
         for table in RAW_TABLES
     )
+    models = 0.0
     with bench.database.connect("analytics_owner", autocommit=True) as connection:
         connection.execute("set jit = off")
         connection.execute("set enable_partitionwise_aggregate = on")
@@ -77,8 +80,8 @@ def by_hand(bench: Bench) -> float:
                 query = sql.SQL("insert into {} select {} from ({}) as model").format(
                     relation, columns, query
                 )
-            seconds += timed(partial(connection.execute, query))
-    return seconds
+            models += timed(partial(connection.execute, query))
+    return copied, models
 
 
 def _statements(bench: Bench) -> list[tuple[sql.Identifier | None, Any]]:

@@ -304,7 +304,8 @@ class _Reader:
     def _published(self, day: date) -> Published:
         trend = self.conn.execute(
             "select week, avg_ai_percentage, analyses_count from published.ai_usage_trends "
-            "where week <= %s order by week desc limit 1",
+            # A week may be told without its mean: nobody's bucket was shared by enough people.
+            "where week <= %s and avg_ai_percentage is not null order by week desc limit 1",
             [day - WEEK_CLOSES],
         ).fetchone()
         archetypes = self.conn.execute(

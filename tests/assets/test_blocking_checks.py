@@ -35,7 +35,9 @@ def outcome(
     def after() -> None:
         """What would be read by others."""
 
-    checks = [check for check in build_checks() if check.check_key.asset_key == key]
+    # The audit looks at a whole release and has no one asset; it warns and blocks nothing.
+    single = [check for check in build_checks() if len(list(check.check_keys)) == 1]
+    checks = [check for check in single if check.check_key.asset_key == key]
     result = dg.materialize(
         [guarded, after, *checks],
         partition_key=DAY,

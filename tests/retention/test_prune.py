@@ -304,12 +304,12 @@ def test_person_level_rows_go_with_what_they_were_built_from(
         """
         insert into insights.conversation_facets (
             day, conversation_id, user_id, task, topic, outcome, friction, sentiment,
-            feature_request, summary, wish, user_messages, source, text_digest, cache_key, model,
-            prompt_version
+            feature_request, summary, wish, user_messages, source, behind_since, text_digest,
+            cache_key, model, prompt_version
         )
         select
             day, 'c1', 'u1', 'other', 'other', 'unclear', 'none', 3, 'none', '', '', 1, 'rules',
-            'd', 'k', 'm', '1'
+            day, 'd', 'k', 'm', '1'
         from unnest(%s::date[]) as day
         """,
         [[ago(366), ago(365)]],

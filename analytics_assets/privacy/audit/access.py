@@ -321,9 +321,9 @@ def _noise_bits(reader: psycopg.Connection[Any], key: bytes, people: list[str]) 
     inner, outer = hmac_pads(key)
     row = reader.execute(
         """
-        select (bit_xor(hashbyteaextended(
-            sha256(%s::bytea || sha256(%s::bytea || convert_to(person, 'UTF8'))), 0
-        )) >> 12) & 4095
+        select (bit_xor(('x' || substr(encode(
+            sha256(%s::bytea || sha256(%s::bytea || convert_to(person, 'UTF8'))), 'hex'
+        ), 1, 16))::bit(64)::bigint) >> 12) & 4095
         from unnest(%s::text[]) as person
         """,
         [outer, inner, people],

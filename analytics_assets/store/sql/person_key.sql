@@ -18,10 +18,14 @@ set search_path = pg_catalog, pg_temp
 as $$
     select
         sha256(k.outer_pad || sha256(k.inner_pad || convert_to(given.subject, 'UTF8'))),
-        hashbyteaextended(
-            sha256(noise.outer_pad || sha256(noise.inner_pad || convert_to(given.subject, 'UTF8'))),
-            0
-        ),
+        (
+            'x' || substr(encode(
+                sha256(
+                    noise.outer_pad || sha256(noise.inner_pad || convert_to(given.subject, 'UTF8'))
+                ),
+                'hex'
+            ), 1, 16)
+        )::bit(64)::bigint,
         given.leaf
     from vault.period_keys as k
     join vault.period_keys as noise
