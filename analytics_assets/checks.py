@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from analytics_assets.assets.retention import RELEASED
+from analytics_assets.assets.retention import released_keys
 from analytics_assets.partitions import window_of
 from analytics_assets.resources import Platform
 
@@ -51,7 +51,7 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
             outcome.passed, outcome.explanation, outcome.facts, dg.AssetCheckSeverity.WARN
         )
 
-    released = [dg.AssetKey(key) for key in RELEASED]
+    released = released_keys()
     return [
         rejected_share,
         freshness,

@@ -20,6 +20,7 @@ import dagster as dg
 from dagster_dbt import DbtCliResource, DbtProject
 from packaging.version import Version
 
+from analytics_assets.dbt_environment import environment_of_dbt
 from analytics_assets.settings import Settings, exported
 from analytics_assets.windows import Window
 
@@ -91,28 +92,8 @@ def manifest_path(settings: Settings) -> Path:
 
 
 def dbt_environment(settings: Settings, database: Database, window: Window) -> Mapping[str, str]:
-    """Environment of one dbt invocation: where to connect, and the window as session settings.
-
-    Session settings rather than dbt vars: vars would defeat the prebuilt manifest.
-    """
-    parameters = database.parameters("analytics_pipeline")
-    session = {
-        "analytics.min_day": window.start.isoformat(),
-        "analytics.max_day": window.end.isoformat(),
-        "analytics.as_of": settings.now().isoformat(),
-        "analytics.start_day": settings.start_day.isoformat(),
-        "enable_partitionwise_aggregate": "on",
-        "timezone": "UTC",
-        "jit": "off",
-    }
-    return {
-        "ANALYTICS_DBT_HOST": str(parameters["host"]),
-        "ANALYTICS_DBT_PORT": str(parameters["port"]),
-        "ANALYTICS_DBT_DBNAME": str(parameters["dbname"]),
-        "ANALYTICS_DBT_USER": str(parameters["user"]),
-        "ANALYTICS_DBT_PASSWORD": str(parameters["password"]),
-        "PGOPTIONS": " ".join(f"-c {name}={value}" for name, value in session.items()),
-    }
+    """Environment of one dbt invocation over a window of the deployment."""
+    return environment_of_dbt(database, window, as_of=settings.now(), start_day=settings.start_day)
 
 
 def run_dbt(

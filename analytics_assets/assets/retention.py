@@ -11,7 +11,6 @@ from analytics_assets.partitions import SINGLE_RUN
 from analytics_assets.privacy.plan import shipped_plan
 from analytics_assets.resources import Platform
 
-RELEASED = tuple(name.split(".") for name in shipped_plan().tables)
 REBUILT = (
     ["marts", "event_aggregations"],
     ["marts", "daily_metrics"],
@@ -28,6 +27,11 @@ class RetentionConfig(dg.Config):
     dry_run: bool = False
 
 
+def released_keys() -> list[dg.AssetKey]:
+    """The tables of the release plan."""
+    return [dg.AssetKey(name.split(".")) for name in shipped_plan().tables]
+
+
 def retention_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinition]:
     @dg.asset(
         key=["retention", "retention_pruned_partitions"],
@@ -40,7 +44,7 @@ def retention_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefin
         owners=OWNERS,
         kinds={"postgres", "python"},
         metadata={"dagster/column_schema": column_schema("ops", "retention_log")},
-        deps=[dg.AssetKey(key) for key in (*RELEASED, *REBUILT)],
+        deps=[*released_keys(), *(dg.AssetKey(key) for key in REBUILT)],
         partitions_def=daily,
         backfill_policy=SINGLE_RUN,
         pool="warehouse",

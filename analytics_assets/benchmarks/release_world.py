@@ -7,7 +7,7 @@ tools are as uneven as real ones, so that every step of a ladder acts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -136,14 +136,24 @@ def fill(connection: psycopg.Connection[Any], world: ReleaseWorld) -> None:
 
     The tables must be there: dbt makes them on its first run. The caller commits.
     """
-    people_tables: Sequence[tuple[str, Iterable[tuple[Any, ...]]]] = (
-        ("int_profile_days", world.profiles),
-        ("int_subject_days", world.events),
-        ("int_subject_installs", world.installs),
-        ("int_subject_searches", world.searches),
-        ("int_built_days", _built(world)),
+    refill(
+        connection,
+        {
+            "int_profile_days": world.profiles,
+            "int_subject_days": world.events,
+            "int_subject_installs": world.installs,
+            "int_subject_searches": world.searches,
+            # Up to the end of the last day's month, so that this month closes too.
+            "int_built_days": built_days(world.days[0], world.closes_at),
+        },
     )
-    for table, rows in people_tables:
+
+
+def refill(
+    connection: psycopg.Connection[Any], tables: Mapping[str, Iterable[tuple[Any, ...]]]
+) -> None:
+    """Put rows into tables of ``marts`` in place of what they hold. The caller commits."""
+    for table, rows in tables.items():
         name = sql.Identifier("marts", table)
         connection.execute(sql.SQL("truncate {}").format(name))
         copying = sql.SQL("copy {} from stdin").format(name)
@@ -172,11 +182,10 @@ def forget(database: Database) -> None:
         admin.commit()
 
 
-def _built(world: ReleaseWorld) -> Iterator[tuple[date, datetime]]:
-    """Up to the end of the last day's month, so that this month closes too."""
-    first = world.days[0]
-    for number in range((world.closes_at.date() - first).days):
-        yield first + timedelta(days=number), world.closes_at
+def built_days(first: date, closes_at: datetime) -> Iterator[tuple[date, datetime]]:
+    """Rows of ``int_built_days``: every day before ``closes_at``, built then."""
+    for number in range((closes_at.date() - first).days):
+        yield first + timedelta(days=number), closes_at
 
 
 def _uneven(size: int, power: float) -> np.ndarray:

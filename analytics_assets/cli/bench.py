@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analytics_assets.cli.console import (
-    errors,
     notes,
     print_json,
     print_table,
@@ -69,16 +68,12 @@ def bench(
     from analytics_assets.benchmarks.measure import BenchmarkError
 
     figures: dict[str, list[Figure]] = {}
-    try:
-        for name in only or EVERYDAY:
-            notes.print(f"{name.value} ...")
-            with told_plainly():
-                figures[name.value] = _measure(name, events or EVENTS.get(name, USUAL), folder)
-            if not as_json:
-                _show(name.value, figures[name.value])
-    except BenchmarkError as error:
-        errors.print(f"error: {error}", style="bold red", markup=False, highlight=False)
-        raise typer.Exit(1) from None
+    for name in only or EVERYDAY:
+        notes.print(f"{name.value} ...")
+        with told_plainly(BenchmarkError):
+            figures[name.value] = _measure(name, events or EVENTS.get(name, USUAL), folder)
+        if not as_json:
+            _show(name.value, figures[name.value])
     if as_json:
         print_json({name: [asdict(f) for f in found] for name, found in figures.items()})
     if any(f.verdict == "MISSED" for found in figures.values() for f in found):

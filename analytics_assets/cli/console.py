@@ -25,8 +25,8 @@ notes = errors = Console(stderr=True, width=None if sys.stderr.isatty() else PIP
 
 
 @contextmanager
-def told_plainly() -> Iterator[None]:
-    """Turn the failures we know into one message and exit code 1."""
+def told_plainly(*also: type[Exception]) -> Iterator[None]:
+    """Turn the failures we know, and those a command names, into one message and exit code 1."""
     from analytics_assets.events.catalogue import CatalogueError
     from analytics_assets.privacy.plan import PlanError
     from analytics_assets.sources.errors import SourceError
@@ -44,6 +44,7 @@ def told_plainly() -> Iterator[None]:
         PlanError,
         SourceError,
         SampleError,
+        *also,
     ) as error:
         errors.print(f"error: {error}", style="bold red", markup=False, highlight=False)
         raise typer.Exit(1) from None

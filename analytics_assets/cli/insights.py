@@ -13,7 +13,6 @@ import typer
 
 from analytics_assets.cli.console import (
     console,
-    errors,
     notes,
     print_json,
     print_table,
@@ -22,7 +21,6 @@ from analytics_assets.cli.console import (
 )
 
 app = typer.Typer(help="What models read, said and cost.", no_args_is_help=True)
-_MICROS = 1_000_000
 
 
 @app.callback()
@@ -39,7 +37,7 @@ def costs(
 ) -> None:
     """Tokens and dollars by day, stage and model, and what is left of the budget."""
     from analytics_assets.insights import costs as ledger
-    from analytics_assets.insights.budget import spent
+    from analytics_assets.insights.budget import MICROS, spent
     from analytics_assets.store.migrate import open_migrated
 
     settings = settings_or_exit()
@@ -53,15 +51,15 @@ def costs(
             )
             now = spent(connection)
     caps = {
-        "today": (now.today / _MICROS, settings.llm_daily_budget_usd),
-        "this_month": (now.this_month / _MICROS, settings.llm_monthly_budget_usd),
+        "today": (now.today / MICROS, settings.llm_daily_budget_usd),
+        "this_month": (now.this_month / MICROS, settings.llm_monthly_budget_usd),
     }
     if as_json:
         told = {name: {"spent_usd": used, "cap_usd": cap} for name, (used, cap) in caps.items()}
         print_json({"budget": told, "calls" if calls else "days": rows})
         return
     for row in rows:
-        row["usd"] = f"{row.pop('cost_micros') / _MICROS:.6f}"
+        row["usd"] = f"{row.pop('cost_micros') / MICROS:.6f}"
     if rows:
         print_table("Calls" if calls else "Costs", list(rows[0]), [list(r.values()) for r in rows])
     else:
@@ -87,16 +85,12 @@ def preview(
     from analytics_assets.store.migrate import open_migrated
 
     settings = settings_or_exit()
-    with told_plainly():
+    with told_plainly(previews.PreviewError):
         database = open_migrated(settings)
-        try:
-            shown = previews.preview(database, settings, user, day.date() if day else None, ask=ask)
-        except previews.PreviewError as error:
-            errors.print(f"error: {error}", style="bold red", markup=False, highlight=False)
-            raise typer.Exit(1) from None
+        shown = previews.preview(database, settings, user, day.date() if day else None, ask=ask)
     notes.print("personal data: for whoever may read this user's conversations, and no one else")
     if as_json:
-        print_json([previews.as_json(one) for one in shown])
+        print_json([asdict(one) for one in shown])
         return
     print(f"--- instructions\n{shown[0].system}")
     for number, one in enumerate(shown, start=1):

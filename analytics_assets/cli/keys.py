@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analytics_assets.cli.console import (
-    errors,
     notes,
     print_json,
     print_table,
@@ -36,14 +35,10 @@ def _store() -> Iterator[tuple[psycopg.Connection[Any], str]]:
     from analytics_assets.store.migrate import open_migrated
 
     settings = settings_or_exit()
-    with told_plainly():
+    with told_plainly(ApiKeyError):
         database = open_migrated(settings)
         with database.connect("analytics_pipeline", autocommit=True) as connection:
-            try:
-                yield connection, signing_secret(database.secrets_dir)
-            except ApiKeyError as error:
-                errors.print(f"error: {error}", style="bold red", markup=False, highlight=False)
-                raise typer.Exit(1) from None
+            yield connection, signing_secret(database.secrets_dir)
 
 
 @app.command("create")

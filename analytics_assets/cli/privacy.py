@@ -35,17 +35,14 @@ def erase(
     """Remove a person from raw, vault, marts and insights; what was released stays."""
     from analytics_assets.privacy.erasure import PersonUnknown
     from analytics_assets.privacy.erasure import erase as erase_person
-    from analytics_assets.store.database import Database
+    from analytics_assets.store.migrate import open_migrated
 
     settings = settings_or_exit()
-    with told_plainly():
-        database = Database.open(settings)
-        with database.connect("analytics_pipeline", autocommit=True) as connection:
-            try:
-                erasure = erase_person(connection, person)
-            except PersonUnknown as error:
-                errors.print(f"error: {error}", style="bold red", markup=False, highlight=False)
-                raise typer.Exit(1) from None
+    with (
+        told_plainly(PersonUnknown),
+        open_migrated(settings).connect("analytics_pipeline", autocommit=True) as connection,
+    ):
+        erasure = erase_person(connection, person)
     if as_json:
         print_json({**asdict(erasure), "complete": erasure.complete})
     else:

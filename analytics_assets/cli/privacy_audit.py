@@ -47,28 +47,19 @@ def audit(
     from analytics_assets.privacy.audit.outcome import broken
     from analytics_assets.privacy.audit.rehearsal import RehearsalError
     from analytics_assets.privacy.plan import shipped_plan
-    from analytics_assets.store.database import Database
+    from analytics_assets.store.migrate import open_migrated
 
     settings = settings_or_exit()
-    with told_plainly():
-        database = Database.open(settings)
-        try:
-            if generated:
-                notes.print("releasing generated worlds; this takes minutes")
-                with tempfile.TemporaryDirectory(prefix="analytics-audit-") as folder:
-                    found = rehearse(
-                        database, shipped_plan(), settings.dbt_project_dir, Path(folder)
-                    )
-            else:
-                found = audit_deployment(
-                    database,
-                    shipped_plan(),
-                    settings.now(),
-                    newest=None if everything else NEWEST,
-                )
-        except RehearsalError as error:
-            errors.print(f"error: {error}", style="bold red", markup=False, highlight=False)
-            raise typer.Exit(1) from None
+    with told_plainly(RehearsalError):
+        database = open_migrated(settings)
+        if generated:
+            notes.print("releasing generated worlds; this takes minutes")
+            with tempfile.TemporaryDirectory(prefix="analytics-audit-") as folder:
+                found = rehearse(database, shipped_plan(), settings.dbt_project_dir, Path(folder))
+        else:
+            found = audit_deployment(
+                database, shipped_plan(), settings.now(), newest=None if everything else NEWEST
+            )
     if as_json:
         print_json([asdict(outcome) for outcome in found])
     else:
@@ -97,12 +88,12 @@ def report(
     from analytics_assets.events.catalogue import load_catalogue
     from analytics_assets.privacy.compliance import as_markdown, make_report
     from analytics_assets.privacy.plan import shipped_plan
-    from analytics_assets.store.database import Database
+    from analytics_assets.store.migrate import open_migrated
 
     settings = settings_or_exit()
     with told_plainly():
         made = make_report(
-            Database.open(settings),
+            open_migrated(settings),
             load_catalogue(settings.catalogue_folders),
             shipped_plan(),
             settings.now(),

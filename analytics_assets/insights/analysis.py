@@ -18,6 +18,7 @@ from psycopg.types.json import Jsonb
 from pydantic import BaseModel
 
 from analytics_assets.insights.cache_key import cache_key, text_digest
+from analytics_assets.insights.configured import NO_KEY, configured
 from analytics_assets.insights.facets import facets_of_users
 from analytics_assets.insights.outcome import StageOutcome
 from analytics_assets.insights.prompts import USER_INSIGHT, day_of_facets
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from analytics_assets.store.database import Database
 
 TABLE = "insights.analysis_cache"
-NO_KEY = "ANALYTICS_GEMINI_API_KEY is not set"
 # Of user_activity, what one day alone decides: names of tools could name people, and whether the
 # user was there before changes when other days do.
 COUNTS = ("total_conversations", "jobs", "downloads", "shares", "credit_limits")
@@ -160,8 +160,6 @@ class UserInsightTable:
 
 def analyse_window(database: Database, window: Window, settings: Settings) -> StageOutcome:
     """Bring ``insights.analysis_cache`` of the window up to date as the settings say."""
-    from analytics_assets.insights.configured import configured
-
     model = configured(settings)
     return analyse(
         lambda: database.connect("analytics_pipeline"),

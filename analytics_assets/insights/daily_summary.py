@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from analytics_assets.insights.analysis import NO_KEY
-from analytics_assets.insights.configured import why_no_model
+from analytics_assets.insights.configured import NO_KEY, why_no_model
 from analytics_assets.insights.facet_prompt import FACETS
 from analytics_assets.insights.prompts import USER_INSIGHT
 from analytics_assets.insights.selection import Selection

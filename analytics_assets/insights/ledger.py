@@ -1,9 +1,9 @@
 """What is written down of calls: each in a small transaction of its own.
 
 Belongs here: ``ops.llm_call``. Does not: deciding what to ask (running.py) or the tables of answers
-(tables.py). Invariant: a call is reserved, money included, before it is sent, and settled together
-with its answer, consent being read in both transactions; what a crash leaves reserved has no
-answer, counts as spent, and is asked again.
+(facets.py, analysis.py). Invariant: a call is reserved, money included, before it is sent, and
+settled together with its answer, consent being read in both transactions; what a crash leaves
+reserved has no answer, counts as spent, and is asked again.
 """
 
 from __future__ import annotations

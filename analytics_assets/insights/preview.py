@@ -8,7 +8,7 @@ does not consent; asking costs what it always costs and is written down like any
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -93,10 +93,6 @@ def preview(
         if not items:
             raise PreviewError(f"this user wrote nothing on {found}; choose another --day")
         return [_preview(item, kept) for item in items]
-
-
-def as_json(one: Preview) -> dict[str, Any]:
-    return asdict(one)
 
 
 def _preview(item: Item, kept: dict[str, dict[str, Any]]) -> Preview:

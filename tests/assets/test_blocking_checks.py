@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
-from analytics_assets.assets.retention import RELEASED
+from analytics_assets.assets.retention import released_keys
 from analytics_assets.checks import AGGREGATIONS, EVENTS, build_checks
 from analytics_assets.partitions import daily_partitions
 from analytics_assets.resources import Platform
@@ -62,7 +62,7 @@ def plant(database: Database, *statements: str) -> None:
             admin.execute(statement.encode())
 
 
-@pytest.mark.parametrize("path", RELEASED, ids=".".join)
+@pytest.mark.parametrize("path", [key.path for key in released_keys()], ids=".".join)
 def test_an_empty_release_passes(settings: Settings, path: Sequence[str]) -> None:
     evaluations, reached = outcome(settings, dg.AssetKey(path))
     assert set(evaluations) == {"k_floor", "forbidden_columns"}

@@ -12,9 +12,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from time import monotonic
 from typing import Any, Self
+
+from servers.loopback import Loopback
 
 JSON = "application/json"
 Rule = Callable[[str], dict[str, Any]]
@@ -157,7 +159,7 @@ def facets_by_rules(text: str) -> dict[str, Any]:
 
 
 @dataclass
-class GeminiServer:
+class GeminiServer(Loopback):
     """Use as a context manager; ``url`` is the base URL for the SDK."""
 
     rule: Rule = answer_by_rules
@@ -168,28 +170,16 @@ class GeminiServer:
     key: str = "test-key"
 
     def __enter__(self) -> Self:
-        self._lock = threading.Lock()
-        self._arrived = threading.Condition(self._lock)
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._http.daemon_threads = True
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
+        self.serve(self._handler())
         return self
-
-    def __exit__(self, *_: object) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
+        return self.origin
 
     def wait_for(self, count: int, timeout: float = 60.0) -> None:
         """Until ``count`` requests have arrived."""
-        with self._arrived:
-            if not self._arrived.wait_for(lambda: len(self.requests) >= count, timeout):
-                raise TimeoutError(f"{len(self.requests)} of {count} requests arrived")
+        self.wait_until(self.requests, count, timeout)
 
     @contextmanager
     def fresh_log(self) -> Iterator[list[Logged]]:
@@ -200,12 +190,12 @@ class GeminiServer:
         seen.extend(self.requests[before:])
 
     def respond(self, logged: Logged) -> Fault:
-        with self._arrived:
+        with self.arrived:
             self.requests.append(logged)
             fault = next((f for f in self.faults if f.only in logged.text), None)
             if fault is not None:
                 self.faults.remove(fault)
-            self._arrived.notify_all()
+            self.arrived.notify_all()
         if self.on_request is not None:
             self.on_request(logged)
         if fault is not None:

@@ -9,10 +9,11 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
 
 from servers.gemini import facets_by_rules
+from servers.loopback import Loopback
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def completion(text: str | None, reason: str = "stop", **message: Any) -> Script
 
 
 @dataclass
-class OpenAiServer:
+class OpenAiServer(Loopback):
     """Use as a context manager; ``url`` is what ANALYTICS_LLM_BASE_URL would be."""
 
     script: list[Scripted] = field(default_factory=list)
@@ -46,7 +47,6 @@ class OpenAiServer:
 
     def __enter__(self) -> Self:
         server = self
-        self._arrived = threading.Condition()
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -70,32 +70,22 @@ class OpenAiServer:
             def log_message(self, *_: object) -> None:
                 """Stay silent."""
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
+        self.serve(Handler)
         return self
-
-    def __exit__(self, *_: object) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}/v1"
+        return f"{self.origin}/v1"
 
     def wait_for(self, count: int, timeout: float = 60.0) -> None:
         """Until ``count`` requests have arrived."""
-        with self._arrived:
-            if not self._arrived.wait_for(lambda: len(self.requests) >= count, timeout):
-                raise TimeoutError(f"{len(self.requests)} of {count} requests arrived")
+        self.wait_until(self.requests, count, timeout)
 
     def respond(self, path: str, authorization: str | None, raw: str) -> Scripted:
         body = json.loads(raw)
-        with self._arrived:
+        with self.arrived:
             self.requests.append({"path": path, "raw": raw, **body})
-            self._arrived.notify_all()
+            self.arrived.notify_all()
         if self.on_request is not None:
             self.on_request()
         if self.script:

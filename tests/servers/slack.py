@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
+
+from servers.loopback import Loopback
 
 
 @dataclass
-class SlackServer:
+class SlackServer(Loopback):
     """Use as a context manager. ``status`` is what the next posts are answered with."""
 
     status: int = 200
@@ -33,16 +34,9 @@ class SlackServer:
             def log_message(self, *_: object) -> None:
                 """Stay silent."""
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
+        self.serve(Handler)
         return self
-
-    def __exit__(self, *_: object) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}{self.path}"
+        return f"{self.origin}{self.path}"

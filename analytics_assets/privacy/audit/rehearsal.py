@@ -15,10 +15,12 @@ from pathlib import Path
 
 from psycopg import sql
 
+from analytics_assets.dbt_environment import environment_of_dbt
 from analytics_assets.privacy.audit.worlds import Worlds, fill
 from analytics_assets.privacy.period_keys import ensure_period_keys
 from analytics_assets.settings import exported
 from analytics_assets.store.database import Database
+from analytics_assets.windows import Window
 
 
 class RehearsalError(Exception):
@@ -57,24 +59,12 @@ class Rehearsal:
         """One dbt invocation in this process: importing dbt anew costs seconds."""
         from dbt.cli.main import dbtRunner
 
-        parameters = self.database.parameters("analytics_pipeline")
-        session = {
-            "analytics.min_day": self.start_day,
-            "analytics.max_day": self.as_of.date(),
-            "analytics.as_of": self.as_of.isoformat(),
-            "analytics.start_day": self.start_day,
-            "enable_partitionwise_aggregate": "on",
-            "timezone": "UTC",
-            "jit": "off",
-        }
-        environment = {
-            "ANALYTICS_DBT_HOST": str(parameters["host"]),
-            "ANALYTICS_DBT_PORT": str(parameters["port"]),
-            "ANALYTICS_DBT_DBNAME": str(parameters["dbname"]),
-            "ANALYTICS_DBT_USER": str(parameters["user"]),
-            "ANALYTICS_DBT_PASSWORD": str(parameters["password"]),
-            "PGOPTIONS": " ".join(f"-c {name}={value}" for name, value in session.items()),
-        }
+        environment = environment_of_dbt(
+            self.database,
+            Window(self.start_day, self.as_of.date()),
+            as_of=self.as_of,
+            start_day=self.start_day,
+        )
         with exported(environment):
             result = dbtRunner().invoke(
                 [

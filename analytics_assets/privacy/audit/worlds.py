@@ -11,12 +11,18 @@ import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from typing import Any, Final
 
 import psycopg
-from psycopg import sql
 
-from analytics_assets.benchmarks.release_world import Profile, ReleaseWorld, draw_world
+from analytics_assets.benchmarks.release_world import (
+    Profile,
+    ReleaseWorld,
+    built_days,
+    draw_world,
+    refill,
+)
 from analytics_assets.windows import next_month
 
 SIZES: Final = (40, 120, 400, 2000)
@@ -222,24 +228,14 @@ def _take(people: Iterator[str], count: int) -> list[str]:
 def fill(connection: psycopg.Connection[Any], worlds: Worlds) -> None:
     """Put all worlds into the tables of people, in place of what they hold. The caller commits."""
     trials = worlds.trials.rows if worlds.trials else []
-    everything: list[tuple[str, list[Iterable[tuple[Any, ...]]]]] = [
-        ("int_profile_days", [world.drawn.profiles for world in worlds.worlds]),
-        ("int_subject_days", [world.drawn.events for world in worlds.worlds]),
-        ("int_subject_installs", [*(world.drawn.installs for world in worlds.worlds), trials]),
-        ("int_subject_searches", [world.drawn.searches for world in worlds.worlds]),
-        ("int_built_days", [_built(worlds)]),
-    ]
-    for table, parts in everything:
-        name = sql.Identifier("marts", table)
-        connection.execute(sql.SQL("truncate {}").format(name))
-        statement = sql.SQL("copy {} from stdin").format(name)
-        with connection.cursor() as cursor, cursor.copy(statement) as copy:
-            for rows in parts:
-                for row in rows:
-                    copy.write_row(row)
-        connection.execute(sql.SQL("analyze {}").format(name))
-
-
-def _built(worlds: Worlds) -> Iterator[tuple[date, datetime]]:
-    for number in range((worlds.closes_at.date() - worlds.start_day).days):
-        yield worlds.start_day + timedelta(days=number), worlds.closes_at
+    drawn = [world.drawn for world in worlds.worlds]
+    refill(
+        connection,
+        {
+            "int_profile_days": chain.from_iterable(world.profiles for world in drawn),
+            "int_subject_days": chain.from_iterable(world.events for world in drawn),
+            "int_subject_installs": chain(*(world.installs for world in drawn), trials),
+            "int_subject_searches": chain.from_iterable(world.searches for world in drawn),
+            "int_built_days": built_days(worlds.start_day, worlds.closes_at),
+        },
+    )

@@ -1,0 +1,36 @@
+"""The environment of one dbt invocation: where it connects, and its window as session settings.
+
+Belongs here: what dbt is told, whoever starts it. Does not: starting it.
+Invariant: session settings rather than dbt vars, which would defeat the prebuilt manifest.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from analytics_assets.store.database import Database
+from analytics_assets.windows import Window
+
+
+def environment_of_dbt(
+    database: Database, window: Window, *, as_of: datetime, start_day: date
+) -> dict[str, str]:
+    """Variables under which dbt builds ``window`` as the pipeline, by the platform's clock."""
+    parameters = database.parameters("analytics_pipeline")
+    session = {
+        "analytics.min_day": window.start.isoformat(),
+        "analytics.max_day": window.end.isoformat(),
+        "analytics.as_of": as_of.isoformat(),
+        "analytics.start_day": start_day.isoformat(),
+        "enable_partitionwise_aggregate": "on",
+        "timezone": "UTC",
+        "jit": "off",
+    }
+    return {
+        "ANALYTICS_DBT_HOST": str(parameters["host"]),
+        "ANALYTICS_DBT_PORT": str(parameters["port"]),
+        "ANALYTICS_DBT_DBNAME": str(parameters["dbname"]),
+        "ANALYTICS_DBT_USER": str(parameters["user"]),
+        "ANALYTICS_DBT_PASSWORD": str(parameters["password"]),
+        "PGOPTIONS": " ".join(f"-c {name}={value}" for name, value in session.items()),
+    }
