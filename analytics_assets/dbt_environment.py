@@ -7,9 +7,12 @@ Invariant: session settings rather than dbt vars, which would defeat the prebuil
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import TYPE_CHECKING
 
-from analytics_assets.store.database import Database
 from analytics_assets.windows import Window
+
+if TYPE_CHECKING:
+    from analytics_assets.store.database import Database
 
 
 def environment_of_dbt(

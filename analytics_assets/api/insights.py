@@ -6,7 +6,7 @@ are read, every number of which is about more than 10 people.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -179,6 +179,40 @@ class SearchTrends(Page):
     trends: list[SearchTrend]
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What a request wants of a trend; a day or kind that is None leaves rows unfiltered."""
+
+    first: date | None
+    last: date | None
+    kind: str | None
+    limit: int
+    cursor: str | None
+    form: Literal["json", "csv", "parquet"] | None
+
+
+def _asked(
+    start_date: StartDate = None,
+    end_date: EndDate = None,
+    limit: RowLimit = 1_000,
+    cursor: Cursor = None,
+    format: Format = None,  # noqa: A002 (the parameter's name)
+) -> _Asked:
+    if start_date is not None and end_date is not None and start_date > end_date:
+        raise invalid_parameter("start_date", "must not lie after end_date")
+    return _Asked(start_date, end_date, None, limit, cursor, format)
+
+
+Asked = Annotated[_Asked, Depends(_asked)]
+
+
+def _asked_of_a_kind(asked: Asked, period_kind: Kind = None) -> _Asked:
+    return replace(asked, kind=period_kind)
+
+
+AskedOfAKind = Annotated[_Asked, Depends(_asked_of_a_kind)]
+
+
 def _operation(model: type[Page], **row: Any) -> dict[str, Any]:
     example = {"limit": 1000, "next": None, NAME: [row]}
     return {
@@ -191,16 +225,9 @@ def _operation(model: type[Page], **row: Any) -> dict[str, Any]:
     "/api/v1/insights/ai-trends",
     **_operation(AiTrends, week="2026-05-04", avg_ai_percentage=41.25, analyses_count=52),
 )
-async def ai_trends(
-    request: Request,
-    start_date: StartDate = None,
-    end_date: EndDate = None,
-    limit: RowLimit = 1_000,
-    cursor: Cursor = None,
-    format: Format = None,  # noqa: A002 (the parameter's name)
-) -> Response:
+async def ai_trends(request: Request, asked: Asked) -> Response:
     """AI share of the people analysed, by ISO week."""
-    return await _answer(request, AI_TRENDS, (start_date, end_date), None, limit, cursor, format)
+    return await _answer(request, AI_TRENDS, asked)
 
 
 @router.get(
@@ -209,16 +236,9 @@ async def ai_trends(
         ArchetypeTrends, period="2026-05-01", archetype="explorer", count=18, avg_ai_score=45.5
     ),
 )
-async def archetypes(
-    request: Request,
-    start_date: StartDate = None,
-    end_date: EndDate = None,
-    limit: RowLimit = 1_000,
-    cursor: Cursor = None,
-    format: Format = None,  # noqa: A002 (the parameter's name)
-) -> Response:
+async def archetypes(request: Request, asked: Asked) -> Response:
     """Archetypes of the people analysed, by month."""
-    return await _answer(request, ARCHETYPES, (start_date, end_date), None, limit, cursor, format)
+    return await _answer(request, ARCHETYPES, asked)
 
 
 @router.get(
@@ -232,19 +252,9 @@ async def archetypes(
         n_people=31,
     ),
 )
-async def event_trends(
-    request: Request,
-    start_date: StartDate = None,
-    end_date: EndDate = None,
-    period_kind: Kind = None,
-    limit: RowLimit = 1_000,
-    cursor: Cursor = None,
-    format: Format = None,  # noqa: A002 (the parameter's name)
-) -> Response:
+async def event_trends(request: Request, asked: AskedOfAKind) -> Response:
     """What people did most, by day, week and month."""
-    return await _answer(
-        request, EVENTS, (start_date, end_date), period_kind, limit, cursor, format
-    )
+    return await _answer(request, EVENTS, asked)
 
 
 @router.get(
@@ -257,18 +267,9 @@ async def event_trends(
         n_people=14,
     ),
 )
-async def install_trends(
-    request: Request,
-    start_date: StartDate = None,
-    end_date: EndDate = None,
-    period_kind: Kind = None,
-    limit: RowLimit = 1_000,
-    cursor: Cursor = None,
-    format: Format = None,  # noqa: A002 (the parameter's name)
-) -> Response:
+async def install_trends(request: Request, asked: AskedOfAKind) -> Response:
     """Which servers people installed most, by week and month."""
-    days = (start_date, end_date)
-    return await _answer(request, INSTALLS, days, period_kind, limit, cursor, format)
+    return await _answer(request, INSTALLS, asked)
 
 
 @router.get(
@@ -281,53 +282,33 @@ async def install_trends(
         n_people=14,
     ),
 )
-async def search_trends(
-    request: Request,
-    start_date: StartDate = None,
-    end_date: EndDate = None,
-    period_kind: Kind = None,
-    limit: RowLimit = 1_000,
-    cursor: Cursor = None,
-    format: Format = None,  # noqa: A002 (the parameter's name)
-) -> Response:
+async def search_trends(request: Request, asked: AskedOfAKind) -> Response:
     """What people searched the registry for most, by week and month."""
-    days = (start_date, end_date)
-    return await _answer(request, SEARCHES, days, period_kind, limit, cursor, format)
+    return await _answer(request, SEARCHES, asked)
 
 
-async def _answer(
-    request: Request,
-    trend: Trend,
-    days: tuple[date | None, date | None],
-    kind: str | None,
-    limit: int,
-    cursor: str | None,
-    given: Literal["json", "csv", "parquet"] | None,
-) -> Response:
+async def _answer(request: Request, trend: Trend, asked: _Asked) -> Response:
     services: Services = request.app.state.services
-    form = form_of(request, given)
-    first, last = days
-    if first is not None and last is not None and first > last:
-        raise invalid_parameter("start_date", "must not lie after end_date")
-    query = fingerprint(trend.relation, first, last, kind)
+    form = form_of(request, asked.form)
+    query = fingerprint(trend.relation, asked.first, asked.last, asked.kind)
     after: list[Any] = [None] * trend.length
-    if cursor is not None:
-        moment, *names = read_cursor(cursor, query, trend.length)
+    if asked.cursor is not None:
+        moment, *names = read_cursor(asked.cursor, query, trend.length)
         after = [moment_of(moment).date(), *map(str, names)]
     rows = await rows_of(
         services,
         trend.statement,
         {
-            "first": first,
-            "last": last,
-            "kind": kind,
-            "rows": limit + 1,
+            "first": asked.first,
+            "last": asked.last,
+            "kind": asked.kind,
+            "rows": asked.limit + 1,
             **{f"after{n}": value for n, value in enumerate(after)},
         },
     )
     following = None
-    if len(rows) > limit:
-        rows = rows[:limit]
+    if len(rows) > asked.limit:
+        rows = rows[: asked.limit]
         following = write_cursor(query, *rows[-1][: trend.length])
-    about = {"limit": limit, "next": following}
+    about = {"limit": asked.limit, "next": following}
     return whole(request, form, trend.table, rows, about, _HEADERS)

@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl
 
 import psycopg
 from fastapi import Depends, Query, Request
+from fastapi.dependencies.models import Dependant
 from psycopg import sql
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -100,13 +101,20 @@ async def known_parameters(request: Request) -> None:
 
     A misspelt filter would otherwise answer with everybody's rows.
     """
-    known = {field.alias for field in request.scope["route"].dependant.query_params}
+    known = set(_names_of(request.scope["route"].dependant))
     given = parse_qsl(request.url.query, keep_blank_values=True)
     for name, _ in given:
         if name not in known:
             raise invalid_parameter(
                 "query", f"a parameter is not known here; there are {', '.join(sorted(known))}"
             )
+
+
+def _names_of(dependant: Dependant) -> Iterator[str]:
+    """Names of the query's parameters, those of dependencies too."""
+    yield from (field.alias for field in dependant.query_params)
+    for further in dependant.dependencies:
+        yield from _names_of(further)
 
 
 KNOWN: Final = Depends(known_parameters)

@@ -34,9 +34,7 @@ def told_plainly(*also: type[Exception]) -> Iterator[None]:
     from analytics_assets.store.database import DatabaseUnavailable
     from analytics_assets.store.embedded import EmbeddedPostgresError
 
-    try:
-        yield
-    except (
+    known: tuple[type[Exception], ...] = (
         SettingsError,
         DatabaseUnavailable,
         EmbeddedPostgresError,
@@ -45,7 +43,10 @@ def told_plainly(*also: type[Exception]) -> Iterator[None]:
         SourceError,
         SampleError,
         *also,
-    ) as error:
+    )
+    try:
+        yield
+    except known as error:
         errors.print(f"error: {error}", style="bold red", markup=False, highlight=False)
         raise typer.Exit(1) from None
 
