@@ -94,7 +94,8 @@ def fill(connection: Connection, *people: str, subject: str | None = None) -> No
 def rows_about(connection: Connection, who: str) -> dict[str, int]:
     """Rows whose text holds the name, by table: of all tables there are, whatever erasure knows."""
     tables = connection.execute(
-        "select oid::regclass::text from pg_class where relkind in ('r', 'p') and not relispartition"
+        "select oid::regclass::text from pg_class where relkind in ('r', 'p')"
+        " and not relispartition"
         " and relnamespace::regnamespace::text = any (%s) and has_table_privilege(oid, 'select')",
         [["inbox", "raw", "vault", "marts", "insights", "ops"]],
     ).fetchall()
@@ -297,6 +298,18 @@ def test_the_latest_statement_wins_and_of_two_the_withdrawal(pipeline: Connectio
     names = list(HISTORIES)
     found = {names[int(user[1:])] for user in consenting(pipeline)}
     assert found == {names[int(user[1:])] for user in expected}
+
+
+def test_who_withdraws_has_the_days_read_before_made_again(pipeline: Connection) -> None:
+    fill(pipeline, "octavia")
+    record(pipeline, "octavia", "insights", "v1", "granted", DAY)
+    assert (DAY.date(), "consent") not in dirty(pipeline)
+    record(pipeline, "octavia", "insights", "v1", "withdrawn", DAY)
+    assert (DAY.date(), "consent") in dirty(pipeline)
+
+
+def dirty(connection: Connection) -> set[Any]:
+    return set(connection.execute("select day, reason from ops.dirty_days").fetchall())
 
 
 def test_internal_or_closed_accounts_do_not_consent_whatever_they_said(

@@ -26,8 +26,19 @@ begin
     )
     values (coalesce(named, who), what_for, version, decided, at_time, by_source, by_key)
     returning consent_id into recorded;
+    -- Whoever withdraws has been read on earlier days: what was kept of them goes with the next run.
     insert into ops.dirty_days (day, reason)
-    values ((now() at time zone 'UTC')::date, 'consent');
+    select days.day, 'consent'
+    from (
+        select (now() at time zone 'UTC')::date as day
+        union
+        select f.day from insights.conversation_facets as f
+        where f.user_id = who and decided = 'withdrawn'
+        union
+        select a.analysis_date from insights.analysis_cache as a
+        where a.user_id = who and decided = 'withdrawn'
+    ) as days
+    order by 1;
     return recorded;
 end
 $$;
