@@ -75,13 +75,13 @@ _BEGIN: Final = """
     select 'erased', %(codes)s, %(at)s
     where not exists (
         select from ops.erasure_receipts
-        where action = 'erased' and codes = %(codes)s and finished_at is null
+        where action = 'erased' and codes && %(codes)s and finished_at is null
     )
 """
 _FINISH: Final = """
     update ops.erasure_receipts
     set finished_at = now(), complete = %(complete)s, tables_checked = %(tables)s
-    where action = 'erased' and codes = %(codes)s and finished_at is null
+    where action = 'erased' and codes && %(codes)s and finished_at is null
 """
 
 
@@ -136,8 +136,8 @@ def erase(
     First the person is suppressed, in a transaction of its own that waits for loads under way; then
     table after table goes in small transactions, and everything is counted again. Days that had
     rows become dirty, so that counts made from them are made again. Asking again finishes what was
-    broken off, and finds nothing where nothing is left. ``connection`` must not be in a
-    transaction. Raises PersonUnknown when there is nobody and never was.
+    broken off, and finds nothing where nothing is left. Commits, also what the caller had not.
+    Raises PersonUnknown when there is nobody and never was.
     """
     at = now or datetime.now(UTC)
     accounts = [str(name) for (name,) in connection.execute(_SAME, [person]).fetchall()]
@@ -151,7 +151,7 @@ def erase(
             "Nothing was deleted"
         )
     if not connection.autocommit:
-        connection.rollback()  # looking has begun a transaction
+        connection.commit()  # looking has begun a transaction, if the caller had not
     codes = _retried(connection, lambda: _keep_out(connection, accounts, at, draw))
     erasure = Erasure(len(accounts))
     days: set[date] = set()

@@ -144,6 +144,7 @@ def test_an_erasure_that_is_killed_is_completed_by_asking_again(
             "select count(*) from vault.suppressed where kind = 'person'"
         ).fetchone() == (3,)
         assert rows_about(pipeline, "second-of-o"), "there is something left to do"
+    assert kill_in_step(database, parts), "all is deleted, and not counted again"
     # All accounts, though only one is named: what ties them together goes last.
     assert erase(pipeline, "octavia", AT).complete
     for name in ("octavia", "second-of-o", "the person"):
@@ -154,19 +155,23 @@ def test_an_erasure_that_is_killed_is_completed_by_asking_again(
 
 
 def kill_in_step(database: Database, step: int) -> bool:
-    """Erase in a process of its own, killed in the middle of the given table's transaction."""
+    """Erase in a process of its own, killed in the middle of the given table's transaction, or
+    before anything is counted.
+    """
     child = os.fork()
     if child == 0:
         try:
             done = iter(range(1000))
             delete = erasures._delete
 
+            def die(*_: Any) -> Any:
+                os.kill(os.getpid(), signal.SIGKILL)
+
             def dying(*arguments: Any) -> Any:
                 result = delete(*arguments)
-                if next(done) == step:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return result
+                return die() if next(done) == step else result
 
+            erasures._count = die
             erasures._delete = dying  # type: ignore[assignment]
             with database.connect("analytics_pipeline", autocommit=True) as connection:
                 erase(connection, "octavia", AT)
