@@ -59,7 +59,6 @@ def _statement(contract: Contract, staged: sql.Identifier) -> sql.Composed:
         )
     return sql.SQL(_REMOVE).format(
         staged=staged,
-        words=sql.SQL(_WORDS).format(),
         id=sql.Identifier("s", contract.id_column),
         moment=moment,
         talks=talks,
@@ -74,56 +73,45 @@ def _remove_orphans(connection: psycopg.Connection[Any]) -> None:
 
 
 # Of a record that cannot be read as one, every word may be a name.
-_WORDS: Final = r"""
-    vault.words_of(
-        concat_ws(
-            ' ',
-            case when s.user_id ~ '^[{{\[]' then s.user_id end,
-            case when s.subject ~ '^[{{\[]' then s.subject end,
-            s.raw_text,
-            case when jsonb_typeof(s.payload) <> 'object' then s.payload::text end
-        )
-    ) as word
-    where s.problem is not null
-"""
-
-_REMOVE: Final = """
-with people as materialized (
-    select found.name, found.readmitted_at
-    from vault.suppressed_among(
-        'person',
-        array(
-            select s.user_id from {staged} as s
-            union
-            select s.subject from {staged} as s
-            union
-            select word from {staged} as s cross join lateral {words}
-        )
-    ) as found
+_REMOVE: Final = r"""
+with named as materialized (
+    select s.ctid as place, given.name
+    from {staged} as s
+    cross join lateral (
+        select s.user_id as name
+        union all
+        select s.subject
+        union all
+        select word
+        from vault.words_of(
+            concat_ws(
+                ' ',
+                case when s.user_id ~ '^[{{\[]' then s.user_id end,
+                case when s.subject ~ '^[{{\[]' then s.subject end,
+                s.raw_text,
+                case when jsonb_typeof(s.payload) <> 'object' then s.payload::text end
+            )
+        ) as word
+        where s.problem is not null
+    ) as given
+    where given.name is not null
 ),
 
-named as (
-    select s.ctid as place, people.readmitted_at
-    from {staged} as s
-    join people on people.name = s.user_id
-    union all
-    select s.ctid, people.readmitted_at
-    from {staged} as s
-    join people on people.name = s.subject
-    union all
-    select s.ctid, people.readmitted_at
-    from {staged} as s
-    cross join lateral (select word from {words}) as of_row
-    join people on people.name = of_row.word
+people as materialized (
+    select found.name, found.readmitted_at
+    from vault.suppressed_among(
+        'person', array(select distinct name from named)
+    ) as found
 ),
 
 theirs as (
     select named.place
     from named
+    join people on people.name = named.name
     join {staged} as s on s.ctid = named.place
     where
-        named.readmitted_at is null
-        or ops.try_timestamptz({moment}) < named.readmitted_at
+        people.readmitted_at is null
+        or ops.try_timestamptz({moment}) < people.readmitted_at
     {talks}
 ),
 
