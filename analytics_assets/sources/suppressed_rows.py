@@ -38,16 +38,16 @@ def remove_suppressed(
     if not anybody or not anybody[0]:
         return []
     found = connection.execute(_statement(contract, staged), {"now": now}).fetchall()
-    lines = [int(line) for (line,) in found]
-    if lines and contract.table == "conversations":
+    if contract.table == "conversations" and any(learned for _, learned in found):
         _remove_orphans(connection)
-    return lines
+    return [int(line) for line, _ in found]
 
 
 def _statement(contract: Contract, staged: sql.Identifier) -> sql.Composed:
     moment = sql.Identifier("s", contract.time_column)
     talks: sql.Composable = sql.SQL("")
     spread: sql.Composable = sql.SQL("")
+    learned: sql.Composable = sql.SQL("false")
     if contract.table in _IN_CONVERSATIONS:
         talks = sql.SQL(_BY_CONVERSATION).format(staged=staged)
     elif contract.table in {"users", "conversations"}:
@@ -57,12 +57,14 @@ def _statement(contract: Contract, staged: sql.Identifier) -> sql.Composed:
             names=sql.SQL("(removed.user_id), (removed.subject)" if is_users else "(removed.id)"),
             junk=texts(JUNK_USER_IDS),
         )
+        learned = sql.SQL("exists (select from spread)")
     return sql.SQL(_REMOVE).format(
         staged=staged,
         id=sql.Identifier("s", contract.id_column),
         moment=moment,
         talks=talks,
         spread=spread,
+        learned=learned,
     )
 
 
@@ -123,7 +125,7 @@ removed as (
 )
 {spread}
 
-select line_no from removed
+select line_no, {learned} from removed
 """
 
 _BY_CONVERSATION: Final = """
@@ -157,6 +159,7 @@ spread as (
     ) as codes
     order by codes.mac
     on conflict do nothing
+    returning mac
 )
 """
 
