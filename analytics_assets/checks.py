@@ -15,6 +15,8 @@ from analytics_assets.resources import Platform
 
 EVENTS = dg.AssetKey(["raw", "platform_events"])
 AGGREGATIONS = dg.AssetKey(["marts", "event_aggregations"])
+REPORT = dg.AssetKey(["retention", "compliance_report"])
+MOST_TRACES = 20
 
 
 def build_checks() -> list[dg.AssetChecksDefinition]:
@@ -59,7 +61,42 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
         *(_floor_check(key) for key in released),
         *(_forbidden_check(key) for key in released),
         _audit_check(released),
+        _traces_check(),
     ]
+
+
+def _traces_check() -> dg.AssetChecksDefinition:
+    # Daily, with the report: nothing is built on records and logs that it could keep from being
+    # built, but a failed check is seen.
+    @dg.asset_check(
+        asset=REPORT,
+        name="no_traces_of_people",
+        blocking=True,
+        description="Nothing in Dagster's records or in the logs could name a person.",
+    )
+    def no_traces_of_people(platform: dg.ResourceParam[Platform]) -> dg.AssetCheckResult:
+        from analytics_assets.privacy.trace_files import platform_logs
+        from analytics_assets.privacy.traces import scan_traces
+        from analytics_assets.settings import own_folders
+
+        settings = platform.settings
+        with platform.connect() as connection:
+            scan = scan_traces(
+                platform.database,
+                connection,
+                logs=platform_logs(settings.home, settings.dagster_home_dir),
+                own_folders=own_folders(settings),
+            )
+        shown = [str(trace) for trace in scan.findings[:MOST_TRACES]]
+        more = len(scan.findings) - len(shown)
+        return _result(
+            not scan.findings,
+            "; ".join(shown) + (f"; and {more} more in ops.trace_findings" if more else "")
+            or "nothing found",
+            {"records_read": scan.records, "log_lines_read": scan.log_lines},
+        )
+
+    return no_traces_of_people
 
 
 def _audit_check(released: list[dg.AssetKey]) -> dg.AssetChecksDefinition:

@@ -8,6 +8,7 @@ module that reads the environment; an invalid value fails at start and names its
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -172,6 +173,12 @@ def load_settings(**overrides: Any) -> Settings:
             variable = f"{PREFIX}{name}: " if name else ""
             lines.append(f"{variable}{problem['msg'].removeprefix('Value error, ')}")
         raise SettingsError("invalid settings\n  " + "\n  ".join(lines)) from None
+
+
+def own_folders(settings: Settings) -> list[Path]:
+    """Folders of the platform and its Python: their paths tell nothing of the people it serves."""
+    python = [Path(prefix) for prefix in (sys.prefix, sys.base_prefix)]
+    return [PROJECT_ROOT, settings.home, settings.dagster_home_dir, Path.home(), *python]
 
 
 def write_deployment_file(home: Path, values: dict[str, str]) -> Path:

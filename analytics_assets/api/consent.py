@@ -1,7 +1,7 @@
 """``POST /api/privacy/consent``: a person's decision, recorded for good.
 
-Belongs here: the route. Does not: what follows from a decision; for the purpose ``insights`` it
-reaches ``raw.users`` with the next load. Invariant: answered when it is committed.
+Belongs here: the route. Does not: what follows from a decision, which ``vault.consenting`` says
+from then on. Invariant: answered when it is committed.
 """
 
 from __future__ import annotations

@@ -69,7 +69,8 @@ where processing_status = 'rejected' group by 1 order by 2 desc
 class Outcome:
     """What a run left; ``zones`` maps a zone to (table, rows).
 
-    ``new_rows`` counts what the sources gave, good and bad, that no earlier run had loaded.
+    ``new_rows`` counts what the sources gave, good and bad, that no earlier run had loaded;
+    ``suppressed_rows`` what was left out because its people were erased.
     """
 
     run_id: str
@@ -83,6 +84,7 @@ class Outcome:
     pruned: list[tuple[Any, ...]] = field(default_factory=list)
     first_rows: dict[str, tuple[list[str], list[list[Any]]]] = field(default_factory=dict)
     new_rows: int = 0
+    suppressed_rows: int = 0
     incomplete: list[str] = field(default_factory=list)
 
 
@@ -142,6 +144,8 @@ def show(outcome: Outcome, failures: list[str], *, as_json: bool) -> None:
         )
     for failure in failures:
         errors.print(f"failed: {failure}", style="bold red", markup=False, highlight=False)
+    if outcome.suppressed_rows:
+        console.print(f"left out: {outcome.suppressed_rows:,} rows of people who were erased")
     if not outcome.new_rows and not failures:
         console.print("\nno changes: the sources had nothing that was not loaded before")
     console.print(

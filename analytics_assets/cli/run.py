@@ -82,6 +82,7 @@ def run(
         outcome = report.collect(settings, window, result.run_id, seconds, step_seconds)
         _keep_duration(settings, window, record)
     outcome.new_rows = _new_rows(result)
+    outcome.suppressed_rows = _counted(result, "rows_suppressed")
     failures = _failures(result)
     report.show(outcome, failures, as_json=as_json)
     if not result.success:
@@ -289,14 +290,22 @@ def _failures(result: dg.ExecuteInProcessResult) -> list[str]:
 
 def _new_rows(result: dg.ExecuteInProcessResult) -> int:
     """How many rows the sources gave that were not there before, good and bad."""
+    # Each table tells its own rejected rows, and quarantine tells all of them.
+    return _counted(result, "rows_loaded") + _counted(
+        result, "rows_rejected", "rows_replayed", of="rejected_events"
+    )
+
+
+def _counted(result: dg.ExecuteInProcessResult, *names: str, of: str | None = None) -> int:
+    """Sum of these facts over all tables, or one.
+
+    There is one event for each day, and every one of them tells what the whole window had.
+    """
     counted: dict[tuple[str, ...], int] = {}
-    # One event for each day, and every one of them tells what the whole window had.
     for event in result.get_asset_materialization_events():
         key, facts = tuple(event.materialization.asset_key.path), event.materialization.metadata
-        # Each table tells its own rejected rows, and quarantine tells all of them.
-        quarantine = key == ("raw", "rejected_events")
-        names = ("rows_rejected", "rows_replayed") if quarantine else ("rows_loaded",)
-        counted[key] = sum(int(str(facts[name].value)) for name in names if name in facts)
+        if of is None or key == ("raw", of):
+            counted[key] = sum(int(str(facts[name].value)) for name in names if name in facts)
     return sum(counted.values())
 
 

@@ -26,27 +26,13 @@ from analytics_assets.windows import Window
 RAW_FACTOR = 2
 CONVERSATION_AGE_DAYS = 31
 
-# Consent holds where the row in force at the clock agrees and none after it disagrees: with a
-# clock set back, a withdrawal still counts at once.
+# What consent is, vault.consenting() alone says.
 CONSENTING = sql.SQL("""
-in_force as (
-    select distinct on (u.user_id)
-        u.user_id,
-        u.insights_consent and not u.is_internal
-            and (u.valid_to is null or u.valid_to > %(now)s) as agrees
-    from raw.users as u
-    where u.user_id in (select user_id from candidates) and u.valid_from <= %(now)s
-    order by u.user_id, u.valid_from desc
-),
 consenting as (
-    select f.user_id
-    from in_force as f
-    where f.agrees and not exists (
-        select from raw.users as later
-        where later.user_id = f.user_id
-            and later.valid_from > %(now)s
-            and (later.is_internal or not later.insights_consent)
-    )
+    select agreed.user_id
+    from vault.consenting(
+        'insights', array(select user_id from candidates), %(now)s
+    ) as agreed
 )
 """)
 

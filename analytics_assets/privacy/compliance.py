@@ -97,19 +97,42 @@ _WITHHELD: Final = """
     group by 1, 2, 3
     order by 1, 2, 3
 """
+# Who agrees is asked where selection asks it; whom the ledger does not know may agree by a source.
 _PURPOSES: Final = """
-    with latest as (
-        select distinct on (user_id, purpose) user_id, purpose, decision
-        from vault.consent_ledger
-        order by user_id, purpose, decided_at desc, consent_id desc
+    with purposes as (
+        select 'insights' as purpose
+        union
+        select purpose from vault.consent_ledger
+    ),
+    people as (
+        select array_agg(user_id) as users
+        from (
+            select user_id from raw.users
+            union
+            select user_id from vault.consent_ledger
+        ) as known
+    ),
+    agreed as (
+        select purposes.purpose, count(agreed.user_id) as granted_by
+        from purposes
+        cross join people
+        left join lateral vault.consenting(
+            purposes.purpose, people.users, %(as_of)s
+        ) as agreed on true
+        group by purposes.purpose
     )
-    select
-        purpose,
-        case when count(*) filter (where decision = 'granted') > %(floor)s
-            then count(*) filter (where decision = 'granted') end
-    from latest
-    group by purpose
+    select purpose, case when granted_by > %(floor)s then granted_by end
+    from agreed
     order by purpose
+"""
+_ERASED: Final = """
+    select
+        case when count(*) filter (where complete) > %(floor)s
+            then count(*) filter (where complete) end,
+        coalesce(bool_or(complete is not true), false),
+        (select count(*) from ops.trace_findings)
+    from ops.erasure_receipts
+    where action = 'erased'
 """
 _KEPT_FROM: Final = "select event_category, kept_from from ops.retention_floor order by 1"
 _PRUNED: Final = """
@@ -136,8 +159,11 @@ def make_report(
             "collected": _collected(connection, catalogue),
             "consent": [
                 {"purpose": purpose, "granted_by": granted}
-                for purpose, granted in connection.execute(_PURPOSES, {"floor": FLOOR}).fetchall()
+                for purpose, granted in connection.execute(
+                    _PURPOSES, {"floor": FLOOR, "as_of": as_of}
+                ).fetchall()
             ],
+            "erased": _erased(connection),
             "stored": _stored(connection),
             "pruned": [
                 {"class": name, "partitions": count, "first_day_kept": day}
@@ -228,6 +254,12 @@ def _stored(connection: psycopg.Connection[Any]) -> list[dict[str, Any]]:
     ]
 
 
+def _erased(connection: psycopg.Connection[Any]) -> dict[str, Any]:
+    names = ("requests_fulfilled", "any_unfinished", "places_that_name_somebody")
+    row = connection.execute(_ERASED, {"floor": FLOOR}).fetchone() or ()
+    return dict(zip(names, row, strict=True))
+
+
 def _planned(plan: ReleasePlan) -> list[dict[str, Any]]:
     return [
         {
@@ -295,6 +327,12 @@ def as_markdown(made: Report) -> str:
             "Consent",
             ["purpose", "granted by (if more than 10)"],
             [[row["purpose"], row["granted_by"]] for row in made["consent"]],
+        ),
+        _section(
+            "Erasure",
+            ["requests fulfilled (if more than 10)", "any unfinished",
+             "places in records and logs that name somebody"],
+            [list(made["erased"].values())],
         ),
         _section(
             "Where it is, and who may read it",

@@ -66,6 +66,7 @@ class LoadReport:
                 "rows_rejected": self.rejected_rows,
                 "rows_tried_again": self.replay.tried,
                 "rows_replayed": self.replay.replayed,
+                "rows_suppressed": self.replay.suppressed,
                 **{f"rejected/{code}": rows for code, rows in sorted(codes.items())},
             }
         counts = self.tables[table]
@@ -75,6 +76,7 @@ class LoadReport:
             "rows_duplicate": counts.duplicate,
             "rows_expired": counts.expired,
             "rows_rejected": counts.rejected_rows,
+            "rows_suppressed": counts.suppressed,
         }
 
 

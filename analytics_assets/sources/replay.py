@@ -43,11 +43,13 @@ class ReplayOutcome:
 
     tried: int = 0
     replayed: int = 0
+    suppressed: int = 0
     days: set[date] = field(default_factory=set)
 
     def add(self, other: ReplayOutcome) -> None:
         self.tried += other.tried
         self.replayed += other.replayed
+        self.suppressed += other.suppressed
         self.days |= other.days
 
 
@@ -61,7 +63,8 @@ def replay_rejected(
 
     Those that pass enter ``raw.<table>`` and are marked replayed (their payload goes, since the row
     is where it belongs); those past their retention, and those a newer version was loaded of, are
-    discarded; the others keep their newest reason and count the attempt.
+    discarded; those of erased people are deleted; the others keep their newest reason and count
+    the attempt.
     """
     outcome = ReplayOutcome()
     contract = CONTRACTS[table]
@@ -105,6 +108,9 @@ class _Replay:
             ),
             rows,
         ).rowcount
+        suppressed = self.stage.leave_out(self.connection)
+        if suppressed:
+            self.connection.execute(_DELETE, {**rows, "numbers": suppressed})
         admitted = self.stage.admit(self.connection, _ORIGIN, "replay")
         found = self.connection.execute(
             sql.SQL(_SETTLE).format(
@@ -117,6 +123,7 @@ class _Replay:
             rows,
         ).fetchall()
         self.outcome.tried += taken
+        self.outcome.suppressed += len(suppressed)
         self.outcome.replayed += sum(n for status, n in found if status == "replayed")
         self.outcome.days |= admitted.days
 
@@ -242,6 +249,15 @@ taken as (
 insert into {staged} (line_no, payload, origin, {names})
 select number, payload, source, {values}
 from taken
+"""
+
+_DELETE: Final = """
+delete from raw.rejected_events as r
+using unnest(%(days)s::date[], %(ids)s::uuid[]) with ordinality as w (day, id, number)
+where
+    w.number = any(%(numbers)s)
+    and r.received_day = w.day
+    and r.rejected_id = w.id
 """
 
 _SETTLE: Final = """

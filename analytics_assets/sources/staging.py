@@ -1,8 +1,8 @@
 """From staged text to typed rows in ``raw`` or in quarantine: the one way in, for every source.
 
 Belongs here: the steps all tables share. Does not: what is special about events, records or
-histories (the ``stage_*`` modules). Invariant: a staged row ends as loaded, duplicate, expired or
-rejected, in one transaction with whatever its source keeps about it.
+histories (the ``stage_*`` modules). Invariant: a staged row ends as loaded, duplicate, expired,
+rejected or suppressed, in one transaction with whatever its source keeps about it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from analytics_assets.events.catalogue import Catalogue
 from analytics_assets.events.envelope import EnvelopeRules
 from analytics_assets.events.sql_text import problem_code, problem_message
 from analytics_assets.sources.contract import Contract
+from analytics_assets.sources.suppressed_rows import remove_suppressed
 from analytics_assets.store import dirty_days
 from analytics_assets.store.database import Database
 from analytics_assets.store.load_log import RowCounts
@@ -176,11 +177,17 @@ class Stage(ABC):
 
     def promote(self, connection: psycopg.Connection[Any], origin: Origin) -> Outcome:
         """Move what is staged into ``raw`` and quarantine, in the caller's transaction."""
+        suppressed = self.leave_out(connection)
         outcome = self.admit(connection, origin)
         outcome.counts.reject(self.reject(connection, origin))
-        counts = outcome.counts
-        counts.read = counts.loaded + counts.duplicate + counts.expired + counts.rejected_rows
+        outcome.counts.suppressed = len(suppressed)
+        outcome.counts.sum_up()
         return outcome
+
+    def leave_out(self, connection: psycopg.Connection[Any]) -> list[int]:
+        """Take rows of erased people out of the stage; their numbers."""
+        self._hold(connection)
+        return remove_suppressed(connection, self.contract, self.staged, self.rules.now)
 
     def admit(
         self,
@@ -192,9 +199,7 @@ class Stage(ABC):
 
         Days outside the run's window become dirty for ``reason``.
         """
-        # Waits for a pruning that is going on, and keeps the next one waiting: rows of a day that
-        # has just been dropped must not bring it back.
-        connection.execute("lock table ops.retention_floor in share mode")
+        self._hold(connection)
         self.check(connection)
         outcome = self._load(connection, origin)
         late = {day for day in outcome.days if day not in self.rules.window}
@@ -226,6 +231,15 @@ class Stage(ABC):
             },
         ).fetchall()
         return {str(code): int(rows) for code, rows in found}
+
+    @staticmethod
+    def _hold(connection: psycopg.Connection[Any]) -> None:
+        """Wait for a pruning or an erasure that is going on, and keep the next one waiting.
+
+        Rows of a day that has just been dropped must not bring it back, nor those of somebody who
+        is being erased.
+        """
+        connection.execute("lock table ops.retention_floor in share mode")
 
     @abstractmethod
     def _create_checked(self, connection: psycopg.Connection[Any]) -> None: ...

@@ -19,12 +19,13 @@ WHOLE_FILE: Final = -1
 _FINISHED: Final = """
 insert into ops.load_log (
     source, fingerprint, chunk, lane, location, rows_read, rows_loaded, rows_rejected,
-    rows_duplicate, rows_expired, finished
+    rows_duplicate, rows_expired, rows_suppressed, finished
 )
 select
     %(source)s, %(fingerprint)s, %(chunk)s, 0, %(location)s, coalesce(sum(rows_read), 0),
     coalesce(sum(rows_loaded), 0), coalesce(sum(rows_rejected), 0),
-    coalesce(sum(rows_duplicate), 0), coalesce(sum(rows_expired), 0), true
+    coalesce(sum(rows_duplicate), 0), coalesce(sum(rows_expired), 0),
+    coalesce(sum(rows_suppressed), 0), true
 from ops.load_log
 where source = %(source)s and fingerprint = %(fingerprint)s and chunk <> %(chunk)s
 on conflict (source, fingerprint, chunk, lane) do update set
@@ -34,11 +35,11 @@ on conflict (source, fingerprint, chunk, lane) do update set
 _ENTRY: Final = """
 insert into ops.load_log (
     source, fingerprint, chunk, lane, location, rows_read, rows_loaded, rows_rejected,
-    rows_duplicate, rows_expired, finished, loaded_at
+    rows_duplicate, rows_expired, rows_suppressed, finished, loaded_at
 )
 values (
     %(source)s, %(fingerprint)s, %(chunk)s, %(lane)s, %(location)s, %(read)s, %(loaded)s,
-    %(rejected)s, %(duplicate)s, %(expired)s, false, %(at)s
+    %(rejected)s, %(duplicate)s, %(expired)s, %(suppressed)s, false, %(at)s
 )
 on conflict (source, fingerprint, chunk, lane) do update set
     location = excluded.location,
@@ -47,6 +48,7 @@ on conflict (source, fingerprint, chunk, lane) do update set
     rows_rejected = excluded.rows_rejected,
     rows_duplicate = excluded.rows_duplicate,
     rows_expired = excluded.rows_expired,
+    rows_suppressed = excluded.rows_suppressed,
     loaded_at = excluded.loaded_at
 """
 
@@ -60,6 +62,7 @@ class RowCounts:
     duplicate: int = 0
     expired: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
+    suppressed: int = 0
 
     @property
     def rejected_rows(self) -> int:
@@ -71,7 +74,13 @@ class RowCounts:
         self.loaded += other.loaded
         self.duplicate += other.duplicate
         self.expired += other.expired
+        self.suppressed += other.suppressed
         self.reject(other.rejected)
+
+    def sum_up(self) -> None:
+        """Set ``read`` to what became of all rows."""
+        kept = self.loaded + self.duplicate + self.expired
+        self.read = kept + self.rejected_rows + self.suppressed
 
     def reject(self, codes: Mapping[str, int]) -> None:
         """Add rejected rows by error code."""
@@ -156,6 +165,7 @@ def record_chunk(
             "rejected": counts.rejected_rows,
             "duplicate": counts.duplicate,
             "expired": counts.expired,
+            "suppressed": counts.suppressed,
             "at": at,
         },
     )

@@ -44,6 +44,8 @@ SCHEMAS = {
 REPEATABLE_SCRIPTS = (
     "try_timestamptz.sql",
     "person_key.sql",
+    "suppression.sql",
+    "consent.sql",
     "release_guard.sql",
     "views.sql",
     "doors.sql",

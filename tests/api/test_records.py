@@ -207,20 +207,25 @@ def consent(door: Door, **changes: Any) -> Any:
     return door.client.post("/api/privacy/consent", json=body, headers={"x-api-key": key})
 
 
-def test_consent_is_kept_for_good_and_reaches_the_user(own_door: Door) -> None:
+def test_consent_is_kept_for_good_and_holds_at_once(own_door: Door) -> None:
     own_door.send({"user_id": "u1", "role": "client"}, path="/api/analytics/users")
     own_door.load()
-    flag = "select insights_consent from raw.users where user_id = 'u1' and valid_to is null"
-    assert own_door.rows(flag) == [False]
+    agreed = (
+        "select exists (select from vault.consenting('insights', array['u1'],"
+        " now() + interval '1 hour'))"
+    )
+    assert own_door.rows(agreed) == [False]
     granted = consent(own_door)
     assert granted.status_code == 202
+    assert own_door.rows(agreed) == [True]
+    # A source that never heard of it says the same as before.
+    own_door.send({"user_id": "u1", "role": "editor"}, path="/api/analytics/users")
     own_door.load()
-    assert own_door.rows(flag) == [True]
+    assert own_door.rows(agreed) == [True]
     assert consent(own_door, decision="withdrawn").status_code == 202
     assert consent(own_door, purpose="newsletter").status_code == 202
-    own_door.load()
-    assert own_door.rows(flag) == [False]
-    assert own_door.rows("select role from raw.users where valid_to is null") == ["client"]
+    assert own_door.rows(agreed) == [False]
+    assert own_door.rows("select role from raw.users where valid_to is null") == ["editor"]
     assert own_door.rows(
         "select purpose, decision, text_version, source from vault.consent_ledger"
         " order by consent_id"

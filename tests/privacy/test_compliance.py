@@ -88,14 +88,17 @@ def test_consent_of_ten_people_is_not_told_and_of_eleven_is(
             admin.execute(
                 "insert into vault.consent_ledger"
                 " (user_id, purpose, text_version, decision, decided_at, source)"
-                " select 'u' || n, %s, '1', 'granted', now(), 'test' from generate_series(1, %s) n",
-                [purpose, people],
+                " select 'u' || n, %s, '1', 'granted', %s, 'test' from generate_series(1, %s) n",
+                [purpose, settings.now(), people],
             )
     made = make_report(database, load_catalogue(), shipped_plan(), settings.now(), audited=False)
     assert made["consent"] == [
         {"purpose": "insights", "granted_by": 11},
         {"purpose": "research", "granted_by": None},
     ]
+    assert made["erased"] == {
+        "requests_fulfilled": None, "any_unfinished": False, "places_that_name_somebody": 0,
+    }  # fmt: skip
 
 
 def test_the_daily_report_is_kept_and_only_officers_read_it(

@@ -47,7 +47,9 @@ MATRIX: dict[str, dict[str, set[str]]] = {
         "anonymous.*": APPEND,
         "published.*": APPEND,
         "vault.known_identifiers": WRITE,
-        "vault.consent_ledger": PRUNE,
+        "vault.consent_ledger": READ,
+        "vault.suppressed": {"SELECT", "INSERT", "UPDATE"},
+        "vault.suppression_keys": {"INSERT", "SELECT (key_id)", "SELECT (drawn_at)"},
         "vault.answer_keys": {"SELECT", "INSERT", "DELETE"},
         "vault.release_counts": {"SELECT", "INSERT", "DELETE"},
         "vault.period_keys": {
@@ -65,6 +67,10 @@ MATRIX: dict[str, dict[str, set[str]]] = {
 }
 SECRET_FUNCTIONS = {
     "vault.person_keys(text,date,text[],bigint[])",
+    "vault.suppression_codes(text,text[])",
+    "vault.suppressed_among(text,text[])",
+    "vault.erase_consent(text[],timestamp with time zone)",
+    "vault.consenting(text,text[],timestamp with time zone)",
     "vault.forbidden_values(text[])",
     "vault.refuse()",
     "vault.guard_release()",
@@ -177,6 +183,8 @@ def outsider(privacy_database: Database, request: pytest.FixtureRequest) -> Iter
         "select * from vault.known_identifiers",
         "select * from vault.release_counts",
         "select * from vault.period_keys",
+        "select * from vault.suppressed",
+        "select vault.consenting('insights', array['u1'], now())",
         "select * from insights.analysis_cache",
         "select * from insights.conversation_facets",
         "select * from ops.release_ledger",

@@ -211,4 +211,5 @@ class World:
 
 def accounted(counts: RowCounts) -> int:
     """Records whose fate is known."""
-    return counts.loaded + counts.duplicate + counts.expired + counts.rejected_rows
+    kept = counts.loaded + counts.duplicate + counts.expired
+    return kept + counts.rejected_rows + counts.suppressed

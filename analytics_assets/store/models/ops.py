@@ -129,6 +129,7 @@ load_log = Table(
     _count("rows_rejected", "Rows sent to quarantine."),
     _count("rows_duplicate", "Rows that were there already."),
     _count("rows_expired", "Rows past their retention, not loaded."),
+    _count("rows_suppressed", "Rows of erased people, left out."),
     Column(
         "finished", Boolean, nullable=False, server_default=false(), comment="File fully loaded."
     ),

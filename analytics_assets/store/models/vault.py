@@ -1,11 +1,22 @@
-"""Zone ``vault``: person keys, known identifiers and exact counts awaiting release.
+"""Zone ``vault``: keys, known identifiers, consent, the erased, and exact counts awaiting release.
 
-Invariant: nothing here is readable by any role but the pipeline, and period keys by none at all.
+Invariant: nothing here is readable by any role but the pipeline, and keys people are known by by
+none at all.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, Date, Index, Integer, LargeBinary, Table
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from analytics_assets.store.models.base import (
@@ -71,7 +82,7 @@ consent_ledger = Table(
     "consent_ledger",
     metadata,
     serial("consent_id", "Order of the decisions."),
-    text_column("user_id", "Who decided."),
+    text_column("user_id", "Who decided; of the erased a code, erased:<HMAC>."),
     text_column("purpose", "What for, such as insights."),
     text_column("text_version", "Version of the text that was agreed to."),
     text_column("decision", "granted or withdrawn."),
@@ -94,4 +105,39 @@ answer_keys = Table(
     CheckConstraint("length(key) = 32", name="key_length"),
     schema="vault",
     comment="Key of each user whose words a model read; deleted with the consent or the person.",
+)
+
+suppression_keys = Table(
+    "suppression_keys",
+    metadata,
+    Column("key_id", Integer, primary_key=True, autoincrement=False, comment="There is one."),
+    Column("inner_pad", LargeBinary, nullable=False, comment="HMAC inner pad (RFC 2104)."),
+    Column("outer_pad", LargeBinary, nullable=False, comment="HMAC outer pad (RFC 2104)."),
+    recorded_now("drawn_at", "When it was drawn."),
+    CheckConstraint("key_id = 1", name="only_one"),
+    CheckConstraint("length(inner_pad) = 64 and length(outer_pad) = 64", name="pad_length"),
+    schema="vault",
+    comment="The random HMAC key the erased are known by.",
+)
+
+suppressed = Table(
+    "suppressed",
+    metadata,
+    text_column("kind", "person or conversation.", primary_key=True),
+    Column("mac", LargeBinary, primary_key=True, comment="HMAC of the name, 32 bytes."),
+    # Without its key nobody would be known again, so it cannot go while there is anybody.
+    Column(
+        "key_id",
+        Integer,
+        ForeignKey("vault.suppression_keys.key_id", name="fk_suppressed_key"),
+        nullable=False,
+        server_default=text("1"),
+        comment="The key of the HMAC.",
+    ),
+    moment("suppressed_at", "The platform's clock when rows began to be left out."),
+    moment("readmitted_at", "From which time of their own rows are kept again.", nullable=True),
+    CheckConstraint("kind in ('person', 'conversation')", name="kind"),
+    CheckConstraint("length(mac) = 32", name="mac_length"),
+    schema="vault",
+    comment="Who was erased: every load leaves their rows out.",
 )

@@ -1,8 +1,9 @@
 -- What the HTTP API may do beyond its own tables: each function does one thing, with parameters only,
 -- and shows no payload.
 
--- One decision, kept for ever. What it means for the user reaches raw.users through the inbox, like
--- everything else that is sent.
+-- One decision, kept for ever; vault.consenting() says what follows from it. Somebody erased is not
+-- named again: the statement is kept under the code of the erasure, and nothing follows from it until
+-- the person is readmitted and asked anew.
 create or replace function ops.record_consent(
     who text, what_for text, version text, decided text, at_time timestamptz, by_source text,
     by_key text
@@ -14,21 +15,30 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     recorded bigint;
+    named text;
 begin
+    select 'erased:' || encode(codes.mac, 'hex') into named
+    from vault.suppression_codes('person', array[who]) as codes
+    join vault.suppressed as known on known.kind = 'person' and known.mac = codes.mac
+    where known.readmitted_at is null or at_time < known.readmitted_at;
     insert into vault.consent_ledger (
         user_id, purpose, text_version, decision, decided_at, source, api_key_id
     )
-    values (who, what_for, version, decided, at_time, by_source, by_key)
+    values (coalesce(named, who), what_for, version, decided, at_time, by_source, by_key)
     returning consent_id into recorded;
-    if what_for = 'insights' then
-        insert into inbox.entries (kind, source, api_key_id, payload)
-        values (
-            'user', by_source, by_key,
-            jsonb_build_object('user_id', who, 'insights_consent', decided = 'granted')
-        );
-    end if;
+    -- Whoever withdraws has been read on earlier days: what was kept of them goes with the next run.
     insert into ops.dirty_days (day, reason)
-    values ((now() at time zone 'UTC')::date, 'consent');
+    select days.day, 'consent'
+    from (
+        select (now() at time zone 'UTC')::date as day
+        union
+        select f.day from insights.conversation_facets as f
+        where f.user_id = who and decided = 'withdrawn'
+        union
+        select a.analysis_date from insights.analysis_cache as a
+        where a.user_id = who and decided = 'withdrawn'
+    ) as days
+    order by 1;
     return recorded;
 end
 $$;

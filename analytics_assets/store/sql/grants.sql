@@ -44,8 +44,12 @@ grant select, insert, update on ops.rate_leases to analytics_api;
 -- Update only lets rows be locked.
 grant select, insert, update, delete on ops.idempotency_keys to analytics_api;
 grant select on ops.platform_metrics_realtime to analytics_api;
--- Nothing is rewritten; all of a person goes when the person is erased.
-grant select, delete on vault.consent_ledger to analytics_pipeline;
+-- Only grows; of an erased person vault.erase_consent() takes the name away.
+grant select on vault.consent_ledger to analytics_pipeline;
+revoke insert, update, delete on vault.consent_ledger from analytics_pipeline;
+-- Nobody who was erased is forgotten, and the key they are known by is neither seen nor replaced.
+grant select, insert, update on vault.suppressed to analytics_pipeline;
+grant insert, select (key_id, drawn_at) on vault.suppression_keys to analytics_pipeline;
 revoke all on function
     ops.record_consent(text, text, text, text, timestamptz, text, text),
     ops.quarantined(text, text, text, timestamptz, uuid, integer),
@@ -62,3 +66,6 @@ grant execute on function
     ops.refresh_realtime(timestamptz, interval),
     ops.clean_realtime()
 to analytics_api;
+grant execute on function
+    ops.record_consent(text, text, text, text, timestamptz, text, text)
+to analytics_pipeline;
