@@ -45,6 +45,7 @@ REPEATABLE_SCRIPTS = (
     "try_timestamptz.sql",
     "person_key.sql",
     "release_guard.sql",
+    "dp_ledger.sql",
     "views.sql",
     "doors.sql",
     "realtime.sql",
