@@ -96,7 +96,8 @@ def test_no_attack_succeeds_at_any_size_and_seed(outcomes: list[Outcome]) -> Non
 def test_every_attack_was_tried_and_most_had_the_power_to_succeed(outcomes: list[Outcome]) -> None:
     assert {outcome.attack for outcome in outcomes} == ATTACKS - COMPARED
     gated = {outcome.attack for outcome in outcomes if outcome.verdict == "held"}
-    assert gated == ATTACKS - COMPARED
+    # T10: no class that tells a sensitive value has fewer than 50 people.
+    assert gated == ATTACKS - COMPARED - {"T10"}
     assert "files and logs with a name" in {o.what for o in outcomes if o.verdict == "held"}
 
 

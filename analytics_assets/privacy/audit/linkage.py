@@ -44,7 +44,10 @@ FEWEST_CLASSES = 10
 
 @dataclass
 class Guesses:
-    """Of every target, by person: whether the guess was right; of members and of controls."""
+    """Of every target that anything is told of, by person: whether the guess was right.
+
+    Whoever nothing is told of is guessed no better than by the most common value of all.
+    """
 
     members: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     controls: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -117,11 +120,11 @@ class Linker:
                 break
         return people, counts
 
-    def guess(self, slot: Slot, leaf: Leaf) -> tuple[int, float]:
-        """People that fit, and whether the majority's value is the target's own."""
+    def guess(self, slot: Slot, leaf: Leaf) -> tuple[int, float | None]:
+        """People that fit, and whether the majority's value is the target's own; None if untold."""
         people, told = self.link(slot, leaf)
         if not told:
-            return people, 0.0
+            return people, None
         best = max(sorted(told), key=lambda value: told[value])
         dimension = self.shown[self.sensitive]
         levels = range(len(dimension.levels))
@@ -160,6 +163,8 @@ def link_people(
         people, right = linker.guess(slot, leaf)
         guesses.targets += 1
         guesses.singled_out += people < LEAST
+        if right is None:
+            continue
         guesses.members[person].append(right)
         own = {
             at_level(dimension, leaf[linker.sensitive_leaf], level)
@@ -167,8 +172,9 @@ def link_people(
         }
         guesses.majority[person].append(right - float(common[slot] in own))
     for slot, person, leaf in controls:
-        if slot in slots:
-            guesses.controls[person].append(linker.guess(slot, leaf)[1])
+        right = linker.guess(slot, leaf)[1] if slot in slots else None
+        if right is not None:
+            guesses.controls[person].append(right)
     return guesses
 
 
@@ -308,6 +314,8 @@ def rare_values(
         plan = table.released.plan
         rare: set[tuple[int, Any]] = set()
         theirs: set[Slot] = set()
+        # Of the same world and size: in a larger one the values are not rare.
+        months = {_month(slot) for slots in people.values() for slot in slots}
         for person, slots in people.items():
             for slot in slots:
                 if slot not in table.people:
@@ -324,7 +332,7 @@ def rare_values(
         without += [
             _tells(table, slot, place, value)
             for slot in table.people
-            if slot not in theirs and slot.kind == "day"
+            if slot.kind == "day" and slot not in theirs and _month(slot) in months
             for place, value in rare
         ]
     found = [none_of("T14", "planted rare values in a cell", told, tried)]
@@ -337,6 +345,10 @@ def rare_values(
         _spread(posterior, len(with_them)) + _spread(prior, len(without))
     )
     return [*found, at_most("T14", what, posterior - prior, error, 0.05, len(with_them))]
+
+
+def _month(slot: Slot) -> tuple[int, int]:
+    return slot.period.year, slot.period.month
 
 
 def _spread(rate: float, count: int) -> float:
