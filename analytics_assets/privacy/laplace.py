@@ -38,6 +38,12 @@ _MISSING: Final = """
             select from vault.laplace_noise as noise
             where noise.release_table = planned.release_table and noise.period = keys.period
         )
+        and not exists (
+            select from ops.release_ledger as ledger
+            where ledger.release_table = planned.release_table
+                and ledger.period_kind = 'week'
+                and ledger.period = keys.period
+        )
     order by 1, 2
 """
 _COPY: Final = "copy vault.laplace_noise (release_table, period, bucket, noise) from stdin"

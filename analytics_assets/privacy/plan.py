@@ -46,7 +46,7 @@ class Level:
     ends: tuple[int, int] | None = None
 
     def entry(self) -> dict[str, Any]:
-        entry = {
+        entry: dict[str, Any] = {
             "name": self.name,
             "width": self.width,
             "values": None if self.values is None else dict(self.values),

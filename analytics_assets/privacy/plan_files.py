@@ -369,7 +369,9 @@ def _buckets(spot: Spot, node: Node) -> tuple[Level, ...]:
                 f"buckets of {width} do not hold whole buckets of {last}: a ladder must be nested",
                 line=line,
             )
-        levels.append(Level(str(width), width=width, ends=ends and (ends[0], ends[1])))
+        levels.append(
+            Level(str(width), width=width, ends=None if ends is None else (ends[0], ends[1]))
+        )
     return tuple(levels) or (Level("1", width=1),)
 
 

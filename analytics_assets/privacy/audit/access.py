@@ -98,16 +98,16 @@ _NAMES: Final = """
     )
     select count(distinct told.value)
     from told
-    where exists (
-        select from known
+    where
         -- A single word without a digit or a sign is a language as often as a handle.
-        where (lower(known.name) = lower(told.value) and told.value ~ '[0-9@/._:-]')
-            or told.value in (
-                md5(known.name),
-                encode(sha256(convert_to(known.name, 'UTF8')), 'hex'),
-                encode(sha512(convert_to(known.name, 'UTF8')), 'hex')
-            )
-    )
+        (told.value ~ '[0-9@/._:-]' and lower(told.value) in (select lower(name) from known))
+        or told.value in (
+            select md5(name) from known
+            union all
+            select encode(sha256(convert_to(name, 'UTF8')), 'hex') from known
+            union all
+            select encode(sha512(convert_to(name, 'UTF8')), 'hex') from known
+        )
 """
 
 

@@ -112,9 +112,9 @@ def _places(reader: psycopg.Connection[Any], table: Placed) -> dict[Slot, dict[V
             named[slot.kind if plan.kind_column else "", slot.period] = slot
     found: dict[Slot, dict[Values, int]] = defaultdict(dict)
     for place, (period, told, *values) in enumerate(rows):
-        slot = named.get((told, period))
-        if slot is not None:
-            found[slot].setdefault(tuple(values), place)
+        its_slot = named.get((told, period))
+        if its_slot is not None:
+            found[its_slot].setdefault(tuple(values), place)
     return found
 
 

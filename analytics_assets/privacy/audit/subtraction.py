@@ -29,7 +29,7 @@ NARROW = 5
 CONTRADICTIONS = 0.02
 LIST_OF_PEOPLE = 5
 ENOUGH_PERIODS = 10
-MANY = 10_000_000
+MANY = 10_000_000  # as good as no bound
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,9 @@ def bounds(known: Sum) -> tuple[int, int] | None:
 
     k = known.leaves
     ones, none = np.ones(k), np.zeros(k)
-    rows, lows, highs = [np.concatenate([ones, none])], [known.low], [known.high]
+    rows = [np.concatenate([ones, none])]
+    lows: list[float] = [known.low]
+    highs: list[float] = [known.high]
     if known.first_pool:
         # x <= 19 where it failed, x >= 11 where it was taken in, and somebody failed.
         for place in range(k):
