@@ -56,11 +56,30 @@ having count(*) >= 3
     {{- return(found) -}}
 {%- endmacro %}
 
+{#
+    Of these the ones at which the gate is asked again: not those that tell as much as the last, at
+    which it is open to everybody whose value was not generalised away.
+#}
+{% macro gates_of(plan, name) -%}
+    {%- set found = [] -%}
+    {%- set given = plan.sensitive[name] + [name] -%}
+    {%- set steps = steps_that_tell(plan, name) -%}
+    {%- for number in steps -%}
+        {%- set as_last = [] -%}
+        {%- for other in given
+            if plan.ladder[number].get(other, -1) == plan.ladder[steps | last].get(other, -1) -%}
+            {%- do as_last.append(other) -%}
+        {%- endfor -%}
+        {%- if as_last | length < given | length -%}{%- do found.append(number) -%}{%- endif -%}
+    {%- endfor -%}
+    {{- return(found) -}}
+{%- endmacro %}
+
 {# Those of all sensitive values. #}
 {% macro gated_steps(plan) -%}
     {%- set found = [] -%}
     {%- for name in plan.sensitive -%}
-        {%- do found.extend(steps_that_tell(plan, name)) -%}
+        {%- do found.extend(gates_of(plan, name)) -%}
     {%- endfor -%}
     {{- return(found | unique | sort) -}}
 {%- endmacro %}
@@ -102,7 +121,7 @@ from (
     select
         leaves.*,
         {%- for number in gated_steps(plan) %}
-        {%- for name, given in plan.sensitive.items() if name in plan.ladder[number] %}
+        {%- for name, given in plan.sensitive.items() if number in gates_of(plan, name) %}
         {%- set dimension = plan.dimensions | selectattr('name', 'equalto', name) | first %}
         {{ 'and' if not loop.first }} (
             {{ name }} is not distinct from {{ untold(dimension) }}
