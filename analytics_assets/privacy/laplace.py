@@ -19,7 +19,6 @@ from typing import Any, Final
 import psycopg
 
 DELTA: Final = 1e-6
-MOST_EPSILON: Final = 1.5  # of a person-week, over all tables
 _LOCK: Final = "select pg_advisory_xact_lock(hashtextextended('vault.laplace_noise', 0))"
 # Weeks that are open and can be counted (they have a key), of planned tables told with noise that
 # have not been drawn for yet.

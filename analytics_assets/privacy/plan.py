@@ -21,6 +21,7 @@ PLAN_FILE: Final = Path(__file__).with_name("plan.yaml")
 HOLD_BACK: Final[Mapping[str, int]] = MappingProxyType({"day": 3, "week": 5, "month": 7})
 FLOOR: Final = 10  # a class has more people than this
 ANY: Final = "any"
+MOST_EPSILON: Final = 1.5  # of a person-week, over all tables
 
 
 class PlanError(Exception):

@@ -18,9 +18,9 @@ import yaml
 
 from analytics_assets.events.yaml_nodes import Problem, Spot, compose_file, kind_of, value_of
 from analytics_assets.privacy.column_names import is_forbidden_name
-from analytics_assets.privacy.laplace import MOST_EPSILON
 from analytics_assets.privacy.plan import (
     HOLD_BACK,
+    MOST_EPSILON,
     PLAN_FILE,
     Dimension,
     Level,

@@ -18,13 +18,12 @@ from scipy.stats import chi2_contingency, chisquare
 
 from analytics_assets.privacy.laplace import (
     DELTA,
-    MOST_EPSILON,
     discrete_laplace,
     ensure_noise,
     least_total,
     probability,
 )
-from analytics_assets.privacy.plan import FLOOR, PLAN_FILE, PlanError, load_plan
+from analytics_assets.privacy.plan import FLOOR, MOST_EPSILON, PLAN_FILE, PlanError, load_plan
 from analytics_assets.privacy.plan_store import apply_plan
 from analytics_assets.store.database import Database
 
