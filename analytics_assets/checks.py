@@ -114,6 +114,7 @@ def _audit_check(released: list[dg.AssetKey]) -> dg.AssetChecksDefinition:
     )
     def audit(platform: dg.ResourceParam[Platform]) -> Iterator[dg.AssetCheckResult]:
         from analytics_assets.privacy.audit.battery import audit_deployment
+        from analytics_assets.privacy.audit.traces import folders_of
         from analytics_assets.privacy.plan import shipped_plan
 
         for key in released:
@@ -122,6 +123,8 @@ def _audit_check(released: list[dg.AssetKey]) -> dg.AssetChecksDefinition:
                 shipped_plan(),
                 platform.settings.now(),
                 tables=[".".join(key.path)],
+                # Logs are of no one table: read once.
+                artifacts=folders_of(platform.settings) if key == released[0] else None,
             )
             lost = sorted({o.attack for o in found if o.verdict == "broken"})
             held = {o.attack for o in found if o.verdict == "held"}

@@ -23,10 +23,12 @@ def release_assets(
     def release(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], dbt: Dbt
     ) -> Iterator[Any]:
+        from analytics_assets.privacy.laplace import ensure_noise
         from analytics_assets.privacy.period_keys import ensure_period_keys
 
         with platform.connect() as connection:
             ensure_period_keys(connection, platform.settings.start_day, platform.settings.now())
+            ensure_noise(connection)
         yield from run_dbt(dbt, platform, context, window_of(context))
 
     return [release]

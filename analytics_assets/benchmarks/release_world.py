@@ -171,14 +171,14 @@ def forget(database: Database) -> None:
     from analytics_assets.privacy.plan_store import current_entries
 
     with database.connect_as_admin(database.name, autocommit=False) as admin:
-        for table in (*current_entries(admin), "ops.release_ledger"):
+        for table in (*current_entries(admin), "ops.release_ledger", "ops.dp_ledger"):
             for statement in (
                 "alter table {} disable trigger user",
                 "truncate {}",
                 "alter table {} enable trigger user",
             ):
                 admin.execute(sql.SQL(statement).format(qualified(table)))
-        admin.execute("truncate vault.period_keys")
+        admin.execute("truncate vault.period_keys, vault.laplace_noise")
         admin.commit()
 
 

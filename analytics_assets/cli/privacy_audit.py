@@ -46,6 +46,7 @@ def audit(
     from analytics_assets.privacy.audit.battery import NEWEST, audit_deployment, rehearse
     from analytics_assets.privacy.audit.outcome import broken
     from analytics_assets.privacy.audit.rehearsal import RehearsalError
+    from analytics_assets.privacy.audit.traces import folders_of
     from analytics_assets.privacy.plan import shipped_plan
     from analytics_assets.store.migrate import open_migrated
 
@@ -58,7 +59,11 @@ def audit(
                 found = rehearse(database, shipped_plan(), settings.dbt_project_dir, Path(folder))
         else:
             found = audit_deployment(
-                database, shipped_plan(), settings.now(), newest=None if everything else NEWEST
+                database,
+                shipped_plan(),
+                settings.now(),
+                newest=None if everything else NEWEST,
+                artifacts=folders_of(settings),
             )
     if as_json:
         print_json([asdict(outcome) for outcome in found])

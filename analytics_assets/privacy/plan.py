@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +21,7 @@ PLAN_FILE: Final = Path(__file__).with_name("plan.yaml")
 HOLD_BACK: Final[Mapping[str, int]] = MappingProxyType({"day": 3, "week": 5, "month": 7})
 FLOOR: Final = 10  # a class has more people than this
 ANY: Final = "any"
+MOST_EPSILON: Final = 1.5  # of a person-week, over all tables
 
 
 class PlanError(Exception):
@@ -33,6 +36,7 @@ class PlanError(Exception):
 class Level:
     """How fine a value is told: as it is, in buckets of ``width``, or by its place in a tree.
 
+    ``ends`` are the lowest and the highest bucket: what lies beyond counts as in them.
     ``values`` maps lower-case spellings to the one that is published, for the finest level of a
     tree; for its groups it maps published spellings to their group.
     """
@@ -40,6 +44,16 @@ class Level:
     name: str
     width: int | None = None
     values: Mapping[str, str] | None = None
+    ends: tuple[int, int] | None = None
+
+    def entry(self) -> dict[str, Any]:
+        entry: dict[str, Any] = {
+            "name": self.name,
+            "width": self.width,
+            "values": None if self.values is None else dict(self.values),
+        }
+        # Left out where there are none: a word more would make a new version of every table.
+        return entry if self.ends is None else {**entry, "ends": list(self.ends)}
 
 
 @dataclass(frozen=True)
@@ -76,6 +90,7 @@ class PlannedTable:
     sensitive: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     reads: tuple[str, ...] | None = None  # retention classes; None: any
     keep_days: int | None = None
+    epsilon: Decimal | None = None  # of its noise; None: the tree, with noise of people
     place: str = ""
 
     @property
@@ -114,9 +129,24 @@ class PlannedTable:
             columns[self.count_column] = "integer"
         return columns
 
+    @property
+    def laplace(self) -> dict[str, Any] | None:
+        """How a table with an ``epsilon`` is told: its public buckets and the least total."""
+        if self.epsilon is None:
+            return None
+        from analytics_assets.privacy.laplace import DELTA, least_total
+
+        buckets = list(range(0, 101, self.means[0].levels[0].width or 1))
+        return {
+            "epsilon": str(self.epsilon),
+            "delta": DELTA,
+            "buckets": buckets,
+            "least": least_total(Fraction(self.epsilon), len(buckets), FLOOR),
+        }
+
     def entry(self) -> dict[str, Any]:
         """What ``ops.release_plan`` keeps of it and dbt and the guard read."""
-        return {
+        entry = {
             "periods": list(self.periods),
             "otherwise": list(self.otherwise),
             "hold_back": {kind: HOLD_BACK[kind] for kind in self.kinds},
@@ -131,14 +161,7 @@ class PlannedTable:
                     "from": dimension.source,
                     "type": dimension.type,
                     "mean": dimension.is_mean,
-                    "levels": [
-                        {
-                            "name": level.name,
-                            "width": level.width,
-                            "values": None if level.values is None else dict(level.values),
-                        }
-                        for level in dimension.levels
-                    ],
+                    "levels": [level.entry() for level in dimension.levels],
                 }
                 for dimension in self.dimensions
             ],
@@ -148,6 +171,7 @@ class PlannedTable:
             "keep_days": self.keep_days,
             "monthly": self.monthly,
         }
+        return entry if self.epsilon is None else {**entry, "laplace": self.laplace}
 
     def places(self) -> dict[str, str]:
         """Where the table and its dimensions stand in the file, for messages."""

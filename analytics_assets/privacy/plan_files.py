@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -19,6 +20,7 @@ from analytics_assets.events.yaml_nodes import Problem, Spot, compose_file, kind
 from analytics_assets.privacy.column_names import is_forbidden_name
 from analytics_assets.privacy.plan import (
     HOLD_BACK,
+    MOST_EPSILON,
     PLAN_FILE,
     Dimension,
     Level,
@@ -31,7 +33,8 @@ KINDS: Final = tuple(HOLD_BACK)
 FILE_KEYS: Final = ("hierarchies", "tables")
 TABLE_KEYS: Final = (
     "description", "rows", "periods", "otherwise", "period_column", "kind_column", "count_column",
-    "reads", "keep_days", "dimensions", "means", "sensitive", "ladder",
+    "reads", "keep_days", "epsilon", "dimensions", "means", "sensitive",
+    "ladder",
 )  # fmt: skip
 DIMENSION_KEYS: Final = ("from", "buckets", "hierarchy")
 TABLE_NAME: Final = re.compile(r"(anonymous|published)\.[a-z][a-z0-9_]{0,40}")
@@ -39,6 +42,7 @@ COLUMN_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,60}")
 CLASS_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
 VALUE, GROUP = "value", "group"
 LEAST_KEEP_DAYS: Final = 60
+ENDS: Final = 2
 Node = yaml.Node
 Trees = Mapping[str, Mapping[str, str]]
 NOT_CALENDAR: Final = (
@@ -128,6 +132,7 @@ class _Table:
             sensitive=self._sensitive({d.name: d for d in dimensions}),
             reads=self._reads(),
             keep_days=self._keep_days(),
+            epsilon=self._epsilon(periods, dimensions),
             place=self.spot.place,
         )
         self._check_columns(table, as_people=as_people)
@@ -293,6 +298,29 @@ class _Table:
             return None
         return days
 
+    def _epsilon(
+        self, periods: tuple[str, ...], dimensions: tuple[Dimension, ...]
+    ) -> Decimal | None:
+        if "epsilon" not in self.given:
+            return None
+        spot, node = self.given["epsilon"]
+        given = value_of(node)
+        if (
+            isinstance(given, bool)
+            or not isinstance(given, int | float)
+            or not 0 < given <= MOST_EPSILON
+        ):
+            spot.problem(f"must be a number above 0, at most {MOST_EPSILON}, such as 0.5")
+            return None
+        if periods != ("week",) or "otherwise" in self.given:
+            spot.problem("only a table of weeks alone is told with it: a person-week is its unit")
+        if [dimension.is_mean for dimension in dimensions] != [True]:
+            spot.problem(
+                "only a table of one mean and no dimensions is told with it: its buckets are "
+                "public, while classes of a tree say by being there that people are in them"
+            )
+        return Decimal(str(given))
+
     def _check_columns(self, table: PlannedTable, *, as_people: bool) -> None:
         if as_people and (table.means or table.kind_column or "count_column" in self.given):
             self.spot.problem("rows of people have no means, no kind_column and no count_column")
@@ -318,10 +346,22 @@ def _buckets(spot: Spot, node: Node) -> tuple[Level, ...]:
         spot.problem(f"must be a list of widths, fine to coarse, not {kind_of(node)}")
         return (Level("1", width=1),)
     for item in node.value:
-        width: Any = value_of(item)
+        width, ends = _width(spot, item)
         line = item.start_mark.line + 1
         if isinstance(width, bool) or not isinstance(width, int) or width < 1 or 100 % width:
             spot.problem(f"{kind_of(item)} is no width that divides 100", line=line)
+            continue
+        if ends is not None and not (
+            levels
+            and len(ends) == ENDS
+            and all(isinstance(end, int) and end % width == 0 for end in ends)
+            and 0 <= ends[0] < ends[1] <= 100 - width
+        ):
+            spot.problem(
+                f"ends are the lowest and the highest bucket of {width}, such as "
+                f"[{width}, {100 - 2 * width}]; the finest buckets have none",
+                line=line,
+            )
             continue
         last = levels[-1].width if levels else None
         if last is not None and (width <= last or width % last):
@@ -329,8 +369,22 @@ def _buckets(spot: Spot, node: Node) -> tuple[Level, ...]:
                 f"buckets of {width} do not hold whole buckets of {last}: a ladder must be nested",
                 line=line,
             )
-        levels.append(Level(str(width), width=width))
+        levels.append(
+            Level(str(width), width=width, ends=None if ends is None else (ends[0], ends[1]))
+        )
     return tuple(levels) or (Level("1", width=1),)
+
+
+def _width(spot: Spot, item: Node) -> tuple[Any, list[Any] | None]:
+    """A width, or `{width: ..., ends: [..., ...]}`."""
+    if not isinstance(item, yaml.MappingNode):
+        return value_of(item), None
+    known = spot.entries(item, known=("width", "ends"), holds="width, ends") or {}
+    ends = known["ends"][1] if "ends" in known else None
+    return (
+        value_of(known["width"][1]) if "width" in known else None,
+        [value_of(end) for end in ends.value] if isinstance(ends, yaml.SequenceNode) else [],
+    )
 
 
 def _texts(spot: Spot, node: Node) -> list[tuple[str, int]]:

@@ -47,6 +47,7 @@ REPEATABLE_SCRIPTS = (
     "suppression.sql",
     "consent.sql",
     "release_guard.sql",
+    "dp_ledger.sql",
     "views.sql",
     "doors.sql",
     "realtime.sql",

@@ -30,6 +30,7 @@
         {{ find_closing_periods(table, plan) }}
     {%- endcall %}
     {{ refuse_periods_without_keys(table) }}
+    {%- if plan.laplace -%}{{ refuse_weeks_without_noise(table, plan) }}{%- endif -%}
     {%- set stages = [plan.periods] -%}
     {%- for kind in plan.otherwise -%}{%- do stages.append([kind]) -%}{%- endfor -%}
     {%- for kinds in stages %}
@@ -43,9 +44,14 @@
     {{ refuse_missing_columns(table, plan) }}
     {% call statement('count') -%}
         {{ count_people(plan) }}
+        {%- if plan.laplace %}
+        {{ tell_with_laplace(table, plan) }}
+        {%- else %}
+        {{ gate_leaves(plan) }}
         {{ grow_tree(plan) }}
         {{ tell_cells(plan) }}
         {{ count_classes(plan) }}
+        {%- endif %}
     {%- endcall %}
     {%- endif %}
     {%- endfor %}

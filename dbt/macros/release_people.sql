@@ -1,7 +1,7 @@
 {#
     The people of a release: read from the model, told by the plan's columns, counted under the keys
-    of their period. What comes out is a row per leaf: a class at the ladder's first step, the number
-    of its people and their cell key.
+    of their period. What comes out is a row per leaf (release_leaves): all values at their finest,
+    the number of people and their cell key. From there on nobody is known by more.
 #}
 
 {# The model's rows as they are, for its columns to be looked at before they are used. #}
@@ -36,7 +36,7 @@ create temporary table release_model on commit drop as
     rows of a person in a period one is taken, by hash.
 #}
 {% macro count_people(plan) %}
-drop table if exists pg_temp.release_people, pg_temp.release_nodes;
+drop table if exists pg_temp.release_people, pg_temp.release_leaves;
 create temporary table release_people on commit drop as
 with accounts as materialized (
     select user_id, subject, is_internal from {{ latest_accounts() }} as account
@@ -47,11 +47,7 @@ internal as materialized (
 merged as materialized (
     select user_id, subject from accounts where user_id <> subject
 )
-select
-    people.*
-    {%- for step in plan.ladder %},
-    {{ class_at(plan, loop.index0) }} as class_{{ loop.index0 }}
-    {%- endfor %}
+select people.*, {{ class_at(plan, 0) }} as leaf
 from (
     select
         model.period_kind,
@@ -91,19 +87,16 @@ where exists (select from pg_temp.release_forbidden)
     and {{ name }} in (select value from pg_temp.release_forbidden);
 {% endfor %}
 update pg_temp.release_people
-set
-    {%- for step in plan.ladder %}
-    class_{{ loop.index0 }} = {{ class_at(plan, loop.index0) }}{{ ',' if not loop.last }}
-    {%- endfor %}
+set leaf = {{ class_at(plan, 0) }}
 where exists (select from pg_temp.release_forbidden);
 drop table pg_temp.release_forbidden;
 {%- endif %}
 -- Nobody can tell the planner how many leaves come out of the function; it would sort for few.
 set local enable_sort = off;
-create temporary table release_nodes on commit drop as
+create temporary table release_leaves on commit drop as
 with present as (
     select
-        period_kind, period, array_agg(subject) as subjects, array_agg(class_0) as leaves
+        period_kind, period, array_agg(subject) as subjects, array_agg(leaf) as leaves
     from pg_temp.release_people
     group by period_kind, period
 ),
@@ -120,20 +113,24 @@ counted as (
     from people
     group by leaf
 ),
-classes as (
+told as (
     select
-        class_0
-        {%- for step in plan.ladder[1:] %},
-        min(class_{{ loop.index }}) as class_{{ loop.index }}
-        {%- endfor %},
+        leaf,
+        min(period_kind) as period_kind,
+        min(period) as period,
+        {%- for dimension in plan.dimensions %}
+        min({{ dimension.name }}) as {{ dimension.name }},
+        {%- endfor %}
         -- A value that was generalised away is told by no leaf.
         bool_and({% for name in texts %}{{ name }} <> 'any' and {% endfor %}true) as is_told
     from pg_temp.release_people
-    group by class_0
+    group by leaf
 )
-select classes.*, counted.n, counted.cell_key
+select told.*, counted.n, counted.cell_key
 from counted
-join classes on classes.class_0 = counted.leaf;
+join told using (leaf);
+-- People go as soon as they are counted.
+drop table pg_temp.release_people;
 set local enable_sort = on;
 {% endmacro %}
 

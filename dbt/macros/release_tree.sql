@@ -59,6 +59,13 @@
     {%- set level = dimension.levels[number] -%}
     {%- if number == 0 -%}
         {{ dimension.name }}
+    {%- elif level.ends -%}
+        case
+            -- least() and greatest() would make a border of what was never measured.
+            when {{ dimension.name }} is not null then least({{ level.ends[1] }}, greatest(
+                {{ level.ends[0] }}, {{ dimension.name }} / {{ level.width }} * {{ level.width }}
+            ))
+        end
     {%- elif level.width -%}
         ({{ dimension.name }} / {{ level.width }} * {{ level.width }})
     {%- else -%}
@@ -95,6 +102,7 @@
 #}
 {% macro grow_tree(plan) %}
 {%- set last = plan.ladder | length - 1 -%}
+{%- set gated = gated_steps(plan) -%}
 drop table if exists pg_temp.release_units;
 create temporary table release_units on commit drop as
 with units_0 as materialized (
@@ -103,23 +111,28 @@ with units_0 as materialized (
         class_0 as class,
         {%- for number in range(1, last + 1) %}
         class_{{ number }},
+        {{- ' may_stand_' ~ number ~ ',' if number in gated }}
         {%- endfor %}
         n,
         cell_key,
-        is_told and n >= {{ plan.floor + 1 }} + {{ surcharge('cell_key') }} as stands
+        is_told {{- ' and may_stand_0' if 0 in gated }}
+            and n >= {{ plan.floor + 1 }} + {{ surcharge('cell_key') }} as stands
     from pg_temp.release_nodes
 )
 {%- for number in range(1, last + 1) %},
 pools_{{ number }} as materialized (
     select
         pooled.*,
+        {% if number in gated %}may_stand and {% endif -%}
         hidden >= {{ plan.floor + 1 }} + {{ surcharge('pool_key') }} as enough,
         {{ plan.floor }} + {{ slack_surcharge('pool_key') }} as to_hide
     from (
         select
             class_{{ number }},
+            {{- ' bool_and(may_stand_' ~ number ~ ') as may_stand,' if number in gated }}
             {%- for later in range(number + 1, last + 1) %}
             min(class_{{ later }}) as class_{{ later }},
+            {{- ' bool_and(may_stand_' ~ later ~ ') as may_stand_' ~ later ~ ',' if later in gated }}
             {%- endfor %}
             sum(n)::integer as hidden,
             bit_xor(cell_key) as pool_key
@@ -144,7 +157,7 @@ candidates_{{ number }} as materialized (
         ) as slack
     from units_{{ number - 1 }} as units
     join pools_{{ number }} as pools using (class_{{ number }})
-    where units.stands and not pools.enough
+    where units.stands and not pools.enough {{- ' and pools.may_stand' if number in gated }}
     window smallest as (partition by class_{{ number }} order by units.n, units.cell_key)
 ),
 taken_{{ number }} as materialized (
@@ -156,6 +169,7 @@ units_{{ number }} as materialized (
         class,
         {%- for later in range(number + 1, last + 1) %}
         class_{{ later }},
+        {{- ' may_stand_' ~ later ~ ',' if later in gated }}
         {%- endfor %}
         n,
         cell_key,
@@ -168,6 +182,7 @@ units_{{ number }} as materialized (
         pools.class_{{ number }},
         {%- for later in range(number + 1, last + 1) %}
         pools.class_{{ later }},
+        {{- ' pools.may_stand_' ~ later ~ ',' if later in gated }}
         {%- endfor %}
         pools.hidden + coalesce(given.n, 0)::integer,
         pools.pool_key # coalesce(given.cell_key, 0),
@@ -192,7 +207,7 @@ select step, class, n, cell_key from units_{{ last }} where stands;
     {%- endif -%}
 {%- endmacro %}
 
-{# Cells: the classes to release, with their values; any one person of a class knows them. #}
+{# Cells: the classes to release, with their values; any leaf of a class knows them. #}
 {% macro tell_cells(plan) %}
 drop table if exists pg_temp.release_cells;
 create temporary table release_cells on commit drop as
@@ -219,7 +234,7 @@ join (
         min({{ values[loop.index0] }})
             {%- if dimension.mean %} {{ to_middle(dimension, step) }}{% endif %} as {{ dimension.name }}
         {%- endfor %}
-    from pg_temp.release_people
+    from pg_temp.release_nodes
     where class_{{ number }} in (
         select class from pg_temp.release_units where step = {{ number }}
     )
@@ -227,8 +242,7 @@ join (
 ) as told using (class)
 where units.step = {{ number }}
 {%- endfor %};
--- People go as soon as they are counted.
-drop table pg_temp.release_people;
+drop table pg_temp.release_nodes;
 {{ gather_alike(plan) }}
 {{ gate_sensitive(plan) }}
 {% endmacro %}
@@ -253,38 +267,4 @@ group by period_kind, period
     {%- for dimension in plan.dimensions %}, {{ dimension.name }}{% endfor %};
 drop table pg_temp.release_cells;
 alter table pg_temp.release_gathered rename to release_cells;
-{% endmacro %}
-
-{#
-    A sensitive value is told to those who know the others only if it could still be one of three or
-    more, none of them four times out of five or likelier. Otherwise it is generalised away. Counted
-    as published, since that is what anybody can count.
-#}
-{% macro gate_sensitive(plan) %}
-{%- for name, given in plan.sensitive.items() %}
-{%- set dimension = plan.dimensions | selectattr('name', 'equalto', name) | first %}
-{%- set untold = "'any'" if dimension.type == 'text' else 'null' %}
-update pg_temp.release_cells as cells
-set {{ name }} = {{ untold }}, step = greatest(step, 1)
-from (
-    select period_kind, period, {{ given | join(', ') }}
-    from (
-        select
-            period_kind, period, {{ given | join(', ') }}, {{ name }},
-            sum({{ published_count('n', 'cell_key', plan) }}) as people
-        from pg_temp.release_cells
-        where {{ name }} is distinct from {{ untold }}
-        group by period_kind, period, {{ given | join(', ') }}, {{ name }}
-    ) as told
-    group by period_kind, period, {{ given | join(', ') }}
-    having count(*) < 3 or max(people) > 0.8 * sum(people)
-) as telling
-where cells.period_kind = telling.period_kind
-    and cells.period = telling.period
-    {%- for other in given %}
-    and cells.{{ other }} is not distinct from telling.{{ other }}
-    {%- endfor %}
-    and cells.{{ name }} is distinct from {{ untold }};
-{{ gather_alike(plan) }}
-{%- endfor %}
 {% endmacro %}

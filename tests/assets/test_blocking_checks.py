@@ -51,6 +51,26 @@ def outcome(
     return evaluations, AFTER in made
 
 
+def audited(settings: Settings) -> dict[str, dg.AssetCheckEvaluation]:
+    """Evaluations of the check ``audit`` on every released table, by table."""
+    (audit,) = [check for check in build_checks() if len(list(check.check_keys)) > 1]
+    daily = daily_partitions(settings)
+
+    def stand_in(key: dg.AssetKey) -> dg.AssetsDefinition:
+        @dg.asset(key=key, partitions_def=daily)
+        def guarded() -> None:
+            """Stands in for the real one."""
+
+        return guarded
+
+    result = dg.materialize(
+        [*map(stand_in, released_keys()), audit],
+        partition_key=DAY,
+        resources={"platform": Platform(settings)},
+    )
+    return {".".join(e.asset_key.path): e for e in result.get_asset_check_evaluations()}
+
+
 def broken(evaluations: dict[str, dg.AssetCheckEvaluation]) -> set[str]:
     return {name for name, evaluation in evaluations.items() if not evaluation.passed}
 
@@ -171,3 +191,26 @@ def test_stale_or_unusual_data_warn_and_block_nothing(
     assert broken(evaluations) == {name}
     assert evaluations[name].severity == dg.AssetCheckSeverity.WARN
     assert reached
+
+
+def test_the_audit_fails_on_the_table_an_attack_succeeds_on_and_tells_no_figure(
+    settings: Settings, database: Database
+) -> None:
+    nothing_released = audited(settings)
+    assert set(nothing_released) == {".".join(key.path) for key in released_keys()}
+    assert broken(nothing_released) == set()
+    plant(
+        database,
+        "alter table published.search_trends disable trigger user",
+        "alter table published.search_trends drop constraint ck_search_trends_floor",
+        """
+        insert into published.search_trends (period, period_kind, query, n_people)
+        values ('2026-05-04', 'week', 'one of a kind', 5)
+        """,
+    )
+    evaluations = audited(settings)
+    failed = {table for table, evaluation in evaluations.items() if not evaluation.passed}
+    assert failed == {"published.search_trends"}
+    evaluation = evaluations["published.search_trends"]
+    assert evaluation.description == "T14 succeeded: see docs/privacy.md"
+    assert set(evaluation.metadata) == {"attacks_held", "attacks_broken"}

@@ -80,22 +80,35 @@ def people(count: int, prefix: str = "p") -> list[str]:
 
 
 def random_profiles(day: date) -> list[Event]:
-    """People of all kinds, some without a share or a tool: every step of the ladder acts."""
+    """People of all kinds, some without a share or a tool: every step of the ladder acts.
+
+    Explorers have two skills, too few to be told of at all; builders without a language have one,
+    to be told only where nothing is said of languages.
+    """
     draw = random.Random(7)  # noqa: S311
-    return [
-        profile(
-            day,
-            person,
-            archetype=draw.choice(["builder", "builder", "builder", "reviewer", "explorer"]),
-            activity_score=draw.choice([40, 44, 72]),
-            collab_score=45,
-            ai_savviness=draw.choice([35, 58, 79]),
-            ai_percentage=draw.choice([30, 33, 36, 41, None]),
-            languages=draw.choice([["python"], ["Python"], ["Go"], ["Rust"], []]),
-            tools=draw.choice([["cursor"], ["aider"], []]),
+    found = []
+    for person in people(400, "random"):
+        archetype = draw.choice(["builder", "builder", "builder", "reviewer", "explorer"])
+        languages = draw.choice([["python"], ["Python"], ["Go"], ["Rust"], []])
+        savviness = draw.choice([35, 58, 79])
+        if archetype == "explorer":
+            savviness = max(58, savviness)
+        elif archetype == "builder" and not languages:
+            savviness = 58
+        found.append(
+            profile(
+                day,
+                person,
+                archetype=archetype,
+                activity_score=draw.choice([40, 44, 72]),
+                collab_score=45,
+                ai_savviness=savviness,
+                ai_percentage=draw.choice([30, 33, 36, 41, None]),
+                languages=languages,
+                tools=draw.choice([["cursor"], ["aider"], []]),
+            )
         )
-        for person in people(400, "random")
-    ]
+    return found
 
 
 def first_days() -> list[Event]:

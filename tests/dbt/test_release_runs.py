@@ -17,7 +17,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
+from textwrap import dedent, indent
 from typing import Any
 
 import psycopg
@@ -36,6 +38,7 @@ from analytics_assets.benchmarks.release_world import (
 from analytics_assets.privacy.erasure import PersonUnknown, erase
 from analytics_assets.privacy.floor import k_floor_violations
 from analytics_assets.privacy.forbidden import scan
+from analytics_assets.privacy.laplace import ensure_noise
 from analytics_assets.privacy.period_keys import ensure_period_keys
 from analytics_assets.privacy.plan import PLAN_FILE, load_plan
 from analytics_assets.privacy.plan_store import current_entries
@@ -431,6 +434,7 @@ def test_an_erased_person_is_in_no_zone_and_in_what_was_released_as_before(
         built.connection.execute(f"delete from {table}".encode())
 
 
+WEEKLY = "  published.ai_usage_trends:\n"
 MODEL = """\
 {{ config(materialized='release') }}
 select closing.period_kind, closing.period, people.subject, people.language
@@ -463,6 +467,19 @@ ENTRY = """\
 """
 
 
+def blocks_of(page: Path) -> list[str]:
+    """The indented blocks of a page, without the indent that its list gives them."""
+    blocks, lines = [], [*page.read_text().splitlines(), "end"]
+    block: list[str] = []
+    for line in lines:
+        if line.startswith("       ") or (block and not line.strip()):
+            block.append(line)
+        elif block:
+            blocks.append(dedent("\n".join(block)).strip() + "\n")
+            block = []
+    return blocks
+
+
 @pytest.fixture
 def with_own_table(built: Releases, tmp_path: Path) -> Iterator[tuple[Releases, Path]]:
     """A project with a model and a plan entry more, migrated; the plan's file."""
@@ -470,8 +487,17 @@ def with_own_table(built: Releases, tmp_path: Path) -> Iterator[tuple[Releases, 
     shutil.copytree(PROJECT_DIR, project, ignore=shutil.ignore_patterns("target", "logs"))
     (project / "models" / "published" / "languages.sql").write_text(MODEL)
     (project / "models" / "published" / "languages.yml").write_text(DESCRIPTION)
+    documented = blocks_of(PROJECT_DIR.parent / "docs" / "privacy.md")
+    (project / "models" / "published" / "tool_trends.sql").write_text(
+        next(block for block in documented if "materialized='release'" in block)
+    )
+    published = project / "models" / "published" / "published.yml"
+    described = next(block for block in documented if block.startswith("- name: tool_trends"))
+    published.write_text(published.read_text() + indent(described, "  "))
+    entry = next(block for block in documented if block.startswith("published.tool_trends:"))
     plan_file = tmp_path / "plan.yaml"
-    plan_file.write_text(PLAN_FILE.read_text() + ENTRY)
+    shipped = PLAN_FILE.read_text().replace(WEEKLY, f"{WEEKLY}    epsilon: 0.5\n")
+    plan_file.write_text(shipped + ENTRY + indent(entry, "  "))
     migrate(built.database, load_plan(plan_file))
     yield (
         replace(built, builder=DbtBuilder(built.database, tmp_path / "target", project)),
@@ -487,7 +513,8 @@ def test_a_table_of_the_users_own_needs_a_model_and_a_plan_entry(
 ) -> None:
     own, plan_file = with_own_table
     own.start_over(world)
-    own.run("languages").check()
+    ensure_noise(own.connection, random.Random(3).randrange)  # noqa: S311
+    own.run("languages tool_trends ai_usage_trends").check()
     rows = own.rows("published.languages")
     days = Counter(profile.day for profile in world.profiles)
     for day, people in days.items():
@@ -503,6 +530,12 @@ def test_a_table_of_the_users_own_needs_a_model_and_a_plan_entry(
             "insert into published.languages values ('2026-06-01', 'week', 'Zig', 40)"
         )
 
+    tools = own.rows("published.tool_trends")
+    weeks = {row[0] for row in tools}
+    assert len(weeks) == 2
+    assert {row[1] for row in tools} >= {"any", "cursor"}
+    told_a_week_with_noise_of_its_own(own, world, weeks)
+
     # A later plan holds for what is still open; what has closed keeps its version.
     plan_file.write_text(plan_file.read_text().replace("      - {spoken: group}\n", ""))
     migrate(own.database, load_plan(plan_file))
@@ -512,6 +545,33 @@ def test_a_table_of_the_users_own_needs_a_model_and_a_plan_entry(
         "select version, retired_at is null from ops.release_plan"
         " where release_table = 'published.languages' order by 1"
     ) == [(1, True), (2, True)]
+
+
+def told_a_week_with_noise_of_its_own(
+    own: Releases, world: ReleaseWorld, weeks: set[date]
+) -> None:
+    """The weekly trend, which the plan of this test gives an epsilon."""
+    table = "published.ai_usage_trends"
+    told = {row[0]: row[1:] for row in own.rows(table)}
+    assert set(told) == weeks
+    for week, (mean, count) in told.items():
+        shares = defaultdict(list)
+        for profile in world.profiles:
+            if profile.day - timedelta(days=profile.day.weekday()) == week:
+                shares[profile.subject].append(profile.ai_percentage)
+        true = sum(sum(own_shares) / len(own_shares) for own_shares in shares.values())
+        assert 0 < abs(count - len(shares)) < 70, "noise of 21 buckets, of 13 people or so"
+        assert abs(float(mean) - true / len(shares)) < 15
+    spent = own.query("select period, epsilon, mechanism from ops.dp_ledger order by 1")
+    assert {row[1:] for row in spent} == {(Decimal("0.5"), "discrete Laplace")}
+    closed = {period for _, period in own.ledger(table)}
+    assert {row[0] for row in spent} == closed > weeks, "looking at an empty week costs as much"
+    left = own.query("select distinct period from vault.laplace_noise")
+    assert closed.isdisjoint(period for (period,) in left)
+    # The noise is gone, the week is told: nothing is spent again, and nothing drawn anew.
+    assert ensure_noise(own.connection) == 0
+    own.run("ai_usage_trends").check()
+    assert {row[0]: row[1:] for row in own.rows(table)} == told
 
 
 def test_days_past_their_time_become_sums_of_what_was_published(

@@ -56,17 +56,88 @@ def published(n: int, key: int, weights: Sequence[int]) -> int:
     return max(11, n + noise(key, weights))
 
 
-def grow(people: Iterable[tuple[Sequence[Row], int]]) -> list[Unit]:
-    """The units that stand in the end; people come with their row at each step and their key."""
-    leaves: dict[Row, list[tuple[Sequence[Row], int]]] = defaultdict(list)
+def open_groups(
+    people: Sequence[tuple[Sequence[Row], int]],
+    weights: Sequence[int],
+    sensitive: int,
+    given: Sequence[int],
+    step: int,
+) -> set[Row]:
+    """Groups alike in what others may know in which a step tells three values or more, none of
+    them of more than 80 %; as far as values stand as a class does."""
+    told: dict[Row, dict[Any, list[int]]] = defaultdict(lambda: defaultdict(list))
     for steps, key in people:
+        row = steps[step]
+        if row[sensitive] is not None:
+            told[_known(row, given)][row[sensitive]].append(key)
+    found = set()
+    for known, values in told.items():
+        counts = [
+            published(len(keys), reduce(xor, keys), weights)
+            for keys in values.values()
+            if len(keys) >= 11 + surcharge(reduce(xor, keys))
+        ]
+        if len(counts) >= 3 and max(counts) <= 0.8 * sum(counts):
+            found.add(known)
+    return found
+
+
+def _known(row: Row, given: Sequence[int]) -> Row:
+    return tuple(row[column] for column in given)
+
+
+def _without(row: Row, column: int) -> Row:
+    return (*row[:column], None, *row[column + 1 :])
+
+
+def grow(
+    people: Iterable[tuple[Sequence[Row], int]],
+    weights: Sequence[int],
+    sensitive: int,
+    given: Sequence[int],
+) -> list[Unit]:
+    """The units that stand in the end; people come with their row at each step and their key.
+
+    Before that the gate: a value that the last step to tell it may not tell is told at none, and
+    at no step stands a class whose group is closed there.
+    """
+    everybody = list(people)
+    telling = [
+        step
+        for step in range(len(everybody[0][0]))
+        if any(steps[step][sensitive] is not None for steps, _ in everybody)
+    ]
+    last = telling[-1]
+    opened = open_groups(everybody, weights, sensitive, given, last)
+    everybody = [
+        (steps, key)
+        if _known(steps[last], given) in opened
+        else ([_without(row, sensitive) for row in steps], key)
+        for steps, key in everybody
+    ]
+    groups = {
+        step: open_groups(everybody, weights, sensitive, given, step) for step in telling
+    }
+
+    def may_stand(steps: Sequence[Row], step: int) -> bool:
+        row = steps[step]
+        return row[sensitive] is None or _known(row, given) in groups[step]
+
+    leaves: dict[Row, list[tuple[Sequence[Row], int]]] = defaultdict(list)
+    for steps, key in everybody:
         leaves[steps[0]].append((steps, key))
     units = [_unit(0, group[0][0], [key for _, key in group]) for group in leaves.values()]
+    for unit in units:
+        unit.stands = unit.stands and may_stand(unit.steps, 0)
     for step in range(1, len(units[0].steps)):
         by_class: dict[Row, list[Unit]] = defaultdict(list)
         for unit in units:
             by_class[unit.steps[step]].append(unit)
-        units = [after for group in by_class.values() for after in _pool(group, step)]
+        units = [
+            after
+            for group in by_class.values()
+            for after in _pool(group, step, closed=not may_stand(group[0].steps, step))
+        ]
     return [unit for unit in units if unit.stands]
 
 
@@ -76,13 +147,15 @@ def _unit(step: int, steps: Sequence[Row], keys: list[int]) -> Unit:
     return unit
 
 
-def _pool(group: list[Unit], step: int) -> list[Unit]:
+def _pool(group: list[Unit], step: int, *, closed: bool) -> list[Unit]:
     failing = [unit for unit in group if not unit.stands]
     standing = sorted((u for u in group if u.stands), key=lambda unit: (unit.n, _signed(unit.key)))
     if not failing:
         return standing
     pool = _unit(step, group[0].steps, [key for unit in failing for key in unit.keys])
-    if pool.stands:
+    if closed:
+        pool.stands = False
+    if closed or pool.stands:
         return [*standing, pool]
     slack, least = pool.n, to_hide(pool.key)
     while standing and (not pool.stands or slack < least):

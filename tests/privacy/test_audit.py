@@ -15,7 +15,7 @@ import pytest
 from mutants import MUTANTS, TABLE, Mutant, edit_project, weaken
 
 from analytics_assets.privacy.audit.battery import audit_deployment, audit_worlds
-from analytics_assets.privacy.audit.disturbance import disturb, late_rows
+from analytics_assets.privacy.audit.disturbance import disturb, late_rows, young_accounts
 from analytics_assets.privacy.audit.outcome import Outcome, broken
 from analytics_assets.privacy.audit.rehearsal import Rehearsal, cloned_database
 from analytics_assets.privacy.audit.released import read_released
@@ -24,6 +24,7 @@ from analytics_assets.privacy.audit.worlds import Worlds, draw_worlds
 from analytics_assets.privacy.plan import shipped_plan
 from analytics_assets.settings import PROJECT_ROOT
 from analytics_assets.store.database import Database
+from analytics_assets.store.embedded import EmbeddedPostgres
 
 ATTACKS = {f"T{number}" for number in range(1, 20)}
 COMPARED = {"T7", "T8"}  # of two runs, below
@@ -35,22 +36,38 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def empty(postgres_server: Database, folder: Path) -> Iterator[Database]:
-    """A database whose tables of people stand, without people."""
-    with cloned_database(postgres_server, "audit_empty") as database:
-        rehearsal(database, folder, draw_worlds([40], [1], pairs=0)).make_people_tables()
-        yield database
+def server_log(postgres_server: Database) -> Path:
+    """Where the embedded server of these tests logs."""
+    return EmbeddedPostgres(postgres_server.secrets_dir.parent).status().log_dir
 
 
 @pytest.fixture(scope="module")
-def outcomes(empty: Database, folder: Path) -> Iterator[list[Outcome]]:
+def made(postgres_server: Database, folder: Path) -> Iterator[tuple[Database, Outcome]]:
+    """A database whose tables of people stand, without people, and how young accounts fared."""
+    with cloned_database(postgres_server, "audit_empty") as database:
+        run = rehearsal(database, folder, draw_worlds([40], [1], pairs=0))
+        young = young_accounts(run)
+        yield database, young
+
+
+@pytest.fixture(scope="module")
+def empty(made: tuple[Database, Outcome]) -> Database:
+    return made[0]
+
+
+def test_accounts_younger_than_a_week_count_for_nothing(made: tuple[Database, Outcome]) -> None:
+    assert made[1].verdict == "held"
+
+
+@pytest.fixture(scope="module")
+def outcomes(empty: Database, folder: Path, server_log: Path) -> Iterator[list[Outcome]]:
     worlds = draw_worlds()
     with cloned_database(empty, "audit_worlds") as database:
         run = rehearsal(database, folder, worlds)
         run.prepare(worlds)
         run.draw_keys()
         run.release()
-        yield audit_worlds(database, worlds, shipped_plan(), artifacts=[folder])
+        yield audit_worlds(database, worlds, shipped_plan(), artifacts=[folder, server_log])
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +96,9 @@ def test_no_attack_succeeds_at_any_size_and_seed(outcomes: list[Outcome]) -> Non
 def test_every_attack_was_tried_and_most_had_the_power_to_succeed(outcomes: list[Outcome]) -> None:
     assert {outcome.attack for outcome in outcomes} == ATTACKS - COMPARED
     gated = {outcome.attack for outcome in outcomes if outcome.verdict == "held"}
-    # T10 is reported: classes under 50 differ from everybody by the draw alone.
+    # T10: no class that tells a sensitive value has fewer than 50 people.
     assert gated == ATTACKS - COMPARED - {"T10"}
+    assert "files and logs with a name" in {o.what for o in outcomes if o.verdict == "held"}
 
 
 def test_what_is_released_is_still_of_use(outcomes: list[Outcome]) -> None:

@@ -59,10 +59,12 @@ MATRIX: dict[str, dict[str, set[str]]] = {
             "SELECT (period)",
         },
         "vault.noise_table": READ,
+        "vault.laplace_noise": {"SELECT", "INSERT", "DELETE"},
         "ops.*": WRITE,
         "ops.alembic_version": READ,
         "ops.release_plan": READ,
         "ops.release_ledger": {"SELECT", "INSERT"},
+        "ops.dp_ledger": {"SELECT", "INSERT"},
     },
 }
 SECRET_FUNCTIONS = {

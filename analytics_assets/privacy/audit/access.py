@@ -7,9 +7,8 @@ a key or a name.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 
 import psycopg
@@ -99,16 +98,16 @@ _NAMES: Final = """
     )
     select count(distinct told.value)
     from told
-    where exists (
-        select from known
+    where
         -- A single word without a digit or a sign is a language as often as a handle.
-        where (lower(known.name) = lower(told.value) and told.value ~ '[0-9@/._:-]')
-            or told.value in (
-                md5(known.name),
-                encode(sha256(convert_to(known.name, 'UTF8')), 'hex'),
-                encode(sha512(convert_to(known.name, 'UTF8')), 'hex')
-            )
-    )
+        (told.value ~ '[0-9@/._:-]' and lower(told.value) in (select lower(name) from known))
+        or told.value in (
+            select md5(name) from known
+            union all
+            select encode(sha256(convert_to(name, 'UTF8')), 'hex') from known
+            union all
+            select encode(sha512(convert_to(name, 'UTF8')), 'hex') from known
+        )
 """
 
 
@@ -117,9 +116,8 @@ def identifiers(
     pipeline: psycopg.Connection[Any],
     released: Released,
     planted: Collection[str] = (),
-    artifacts: Iterable[Path] = (),
 ) -> list[Outcome]:
-    """T1: names and their hashes in columns, comments and files; columns off the plan."""
+    """T1: names and their hashes in columns and comments; columns off the plan."""
     values = {
         value
         for table in released.values()
@@ -157,7 +155,7 @@ def identifiers(
     }
     ours = {name for name, _ in allowed}
     off_list = [pair for pair in columns if pair[0] in ours and pair not in allowed]
-    found = [
+    return [
         none_of(
             "T1", "identifiers in released values",
             (hits[0] if hits else 0) + (shaped[0] if shaped else 0), max(1, len(values)),
@@ -165,15 +163,6 @@ def identifiers(
         none_of("T1", "columns off the plan", len(off_list), len(columns)),
         _near_unique(released),
     ]  # fmt: skip
-    files = [path for folder in artifacts for path in folder.rglob("*") if path.is_file()]
-    if planted and files:
-        hit = sum(_mentions(path.read_bytes(), planted) for path in files)
-        found.append(none_of("T1", "files with an identifier", hit, len(files)))
-    return found
-
-
-def _mentions(content: bytes, names: Collection[str]) -> bool:
-    return any(name.encode() in content for name in names)
 
 
 def _near_unique(released: Released) -> Outcome:

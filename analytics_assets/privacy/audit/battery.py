@@ -11,7 +11,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from analytics_assets.privacy.audit import access, counting, linkage, subtraction
+from analytics_assets.privacy.audit import access, arrival, counting, linkage, subtraction, traces
 from analytics_assets.privacy.audit.outcome import Outcome, not_run
 from analytics_assets.privacy.audit.placing import Placed, place
 from analytics_assets.privacy.audit.released import Leaf, Released, Slot, finest, read_released
@@ -45,11 +45,12 @@ def audit_deployment(
     tables: Collection[str] | None = None,
     newest: Mapping[str, int] | None = NEWEST,
     since: date | None = None,
-    artifacts: Iterable[Path] = (),
+    artifacts: Iterable[Path] | None = (),
 ) -> list[Outcome]:
     """Attack what a deployment released, with the truth from its own marts.
 
-    ``newest`` periods of each kind since a day, all of them if None.
+    ``newest`` periods of each kind since a day, all of them if None. ``artifacts``: folders of
+    logs; None leaves out everything that was left outside the tables.
     """
     with (
         database.connect("analytics_reader") as reader,
@@ -62,11 +63,17 @@ def audit_deployment(
         placed = place(released, truth)
         weights = noise_weights(pipeline)
         found = [
-            *access.identifiers(reader, pipeline, released, artifacts=artifacts),
+            *access.identifiers(reader, pipeline, released),
+            *(
+                traces.traces(database, pipeline, traces.known_names(pipeline), artifacts)
+                if artifacts is not None
+                else ()
+            ),
             *_attacks(placed, released, truth),
             *counting.noise_soundness(counting.noise_of(placed), weights),
             *_linked(placed, {}),
             *access.order_and_time(reader, released, as_of),
+            arrival.order_of_rows(reader, pipeline, placed),
             *access.rights_and_keys(reader, pipeline),
             access.guessed_keys(reader, placed, weights),
             *counting.utility(placed, gate=False),
@@ -98,13 +105,13 @@ def audit_worlds(
             for world in worlds.worlds
         }
         found = [
-            *access.identifiers(
-                reader, pipeline, released, planted=worlds.identifiers(), artifacts=artifacts
-            ),
+            *access.identifiers(reader, pipeline, released, planted=worlds.identifiers()),
+            *traces.traces(database, pipeline, worlds.identifiers(), artifacts),
             *_attacks(placed, released, truth),
             *_linked(placed, {world.name: world for world in worlds.worlds}),
-            linkage.rare_values(placed, planted),
+            *linkage.rare_values(placed, planted),
             *access.order_and_time(reader, released, worlds.closes_at),
+            arrival.order_of_rows(reader, pipeline, placed),
             *access.rights_and_keys(reader, pipeline),
             access.guessed_keys(reader, placed, weights),
             *(
@@ -195,7 +202,7 @@ def rehearse(server: Database, plan: ReleasePlan, project_dir: Path, folder: Pat
 
     Takes minutes. Raises RehearsalError when dbt fails.
     """
-    from analytics_assets.privacy.audit.disturbance import disturb
+    from analytics_assets.privacy.audit.disturbance import disturb, young_accounts
     from analytics_assets.privacy.audit.rehearsal import (
         Rehearsal,
         cloned_database,
@@ -209,13 +216,13 @@ def rehearse(server: Database, plan: ReleasePlan, project_dir: Path, folder: Pat
         return Rehearsal(database, project_dir, folder, of.start_day, of.closes_at)
 
     with scratch_database(server, f"{server.name}_audit") as empty:
-        rehearsal(empty, small).make_people_tables()
+        found = [young_accounts(rehearsal(empty, small))]
         with cloned_database(empty, f"{server.name}_audit_worlds") as database:
             run = rehearsal(database, worlds)
             run.prepare(worlds)
             run.draw_keys()
             run.release()
-            found = audit_worlds(database, worlds, plan, [folder])
+            found += audit_worlds(database, worlds, plan, [folder])
         with cloned_database(empty, f"{server.name}_audit_disturbed") as database:
             run = rehearsal(database, small)
             run.prepare(small)

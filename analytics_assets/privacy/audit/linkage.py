@@ -6,8 +6,9 @@ a target the day and what the plan says others may know; a control is somebody a
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
@@ -38,11 +39,15 @@ SMALL = 50
 LARGEST_SHARE = 0.8
 FEWEST_VALUES = 3
 DRAWS = 200
+FEWEST_CLASSES = 10
 
 
 @dataclass
 class Guesses:
-    """Of every target, by person: whether the guess was right; of members and of controls."""
+    """Of every target that anything is told of, by person: whether the guess was right.
+
+    Whoever nothing is told of is guessed no better than by the most common value of all.
+    """
 
     members: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     controls: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -115,11 +120,11 @@ class Linker:
                 break
         return people, counts
 
-    def guess(self, slot: Slot, leaf: Leaf) -> tuple[int, float]:
-        """People that fit, and whether the majority's value is the target's own."""
+    def guess(self, slot: Slot, leaf: Leaf) -> tuple[int, float | None]:
+        """People that fit, and whether the majority's value is the target's own; None if untold."""
         people, told = self.link(slot, leaf)
         if not told:
-            return people, 0.0
+            return people, None
         best = max(sorted(told), key=lambda value: told[value])
         dimension = self.shown[self.sensitive]
         levels = range(len(dimension.levels))
@@ -158,6 +163,8 @@ def link_people(
         people, right = linker.guess(slot, leaf)
         guesses.targets += 1
         guesses.singled_out += people < LEAST
+        if right is None:
+            continue
         guesses.members[person].append(right)
         own = {
             at_level(dimension, leaf[linker.sensitive_leaf], level)
@@ -165,8 +172,9 @@ def link_people(
         }
         guesses.majority[person].append(right - float(common[slot] in own))
     for slot, person, leaf in controls:
-        if slot in slots:
-            guesses.controls[person].append(linker.guess(slot, leaf)[1])
+        right = linker.guess(slot, leaf)[1] if slot in slots else None
+        if right is not None:
+            guesses.controls[person].append(right)
     return guesses
 
 
@@ -189,7 +197,16 @@ def linkage_outcomes(guesses: Guesses) -> list[Outcome]:
         )
     gain, error = mean_by_person(guesses.majority)
     found.append(
-        at_most("T9", "inference over the majority", gain, error, 0.10, len(guesses.majority))
+        at_most(
+            "T9",
+            "inference over the majority",
+            gain,
+            error,
+            0.10,
+            len(guesses.majority),
+            "people guessed right, less those right by the most common value of all",
+            interval=True,
+        )
     )
     return found
 
@@ -198,6 +215,7 @@ def homogeneity(released: Released) -> list[Outcome]:
     """T9 and T10, by the released numbers alone: groups that are too much of one value."""
     groups = one_sided = few = 0
     distances: list[tuple[float, float]] = []
+    of_large: list[float] = []
     for table, name in sensitive_tables(released):
         shown = [dimension.name for dimension in table.plan.shown]
         place = shown.index(name)
@@ -217,22 +235,37 @@ def homogeneity(released: Released) -> list[Outcome]:
                 few += len(group) < FEWEST_VALUES
                 if people < SMALL:
                     distances.append((_distance(group, everybody), _by_chance(people, everybody)))
+                else:
+                    of_large.append(_distance(group, everybody))
     found = [
         none_of("T9", "classes of one value in over 80 %", one_sided, groups),
         none_of("T9", "classes of fewer than 3 values", few, groups),
     ]
-    if distances:
-        mean = sum(distance for distance, _ in distances) / len(distances)
-        chance = sum(by_chance for _, by_chance in distances) / len(distances)
-        found.append(
-            reported(
-                "T10", "distance from everybody, of classes under 50", mean, len(distances),
-                f"{chance:.2f} of it is what drawing so few gives",
-            )
-        )  # fmt: skip
+    return [*found, *_skewness(distances, of_large)]
+
+
+def _skewness(
+    distances: Sequence[tuple[float, float]], of_large: Sequence[float]
+) -> Iterator[Outcome]:
+    """T10: how unlike everybody classes are, beyond what drawing so few of them gives."""
+    what = "distance from everybody beyond the draw, of classes under 50"
+    if len(distances) < FEWEST_CLASSES:
+        yield not_run("T10", what, f"fewer than {FEWEST_CLASSES} classes under 50")
     else:
-        found.append(not_run("T10", "distance from everybody", "no classes under 50"))
-    return found
+        beyond = [distance - by_chance for distance, by_chance in distances]
+        mean = sum(beyond) / len(beyond)
+        error = math.sqrt(
+            sum((each - mean) ** 2 for each in beyond) / (len(beyond) - 1) / len(beyond)
+        )
+        chance = sum(by_chance for _, by_chance in distances) / len(distances)
+        yield at_most(
+            "T10", what, mean, error, 0.3, len(beyond),
+            f"the draw alone gives {chance:.2f}", interval=True,
+        )  # fmt: skip
+    if of_large:
+        yield reported(
+            "T10", "largest distance of a class of 50 or more", max(of_large), len(of_large)
+        )
 
 
 def _distance(group: Mapping[Any, int], everybody: Mapping[Any, int]) -> float:
@@ -266,43 +299,88 @@ def rare_combinations(released: Released) -> Outcome:
     return none_of("T14", "combinations of 10 people or fewer", rare, combinations_seen)
 
 
-def rare_values(placed: Mapping[str, Placed], people: Mapping[str, Iterable[Slot]]) -> Outcome:
+def rare_values(
+    placed: Mapping[str, Placed], people: Mapping[str, Iterable[Slot]]
+) -> list[Outcome]:
     """T14: planted people whose own rare values stand in a cell of fewer than 11 who have them.
 
-    ``people``: planted people with the slots they were active in.
+    ``people``: planted people with the slots they were active in. And what a reader learns of them:
+    how much likelier a rare value is told of a period in which they are than of one without them.
     """
     told = tried = 0
+    with_them: list[float] = []
+    without: list[float] = []
     for table in placed.values():
         plan = table.released.plan
+        rare: set[tuple[int, Any]] = set()
+        theirs: set[Slot] = set()
+        # Of the same world and size: in a larger one the values are not rare.
+        months = {_month(slot) for slots in people.values() for slot in slots}
         for person, slots in people.items():
             for slot in slots:
                 if slot not in table.people:
                     continue
+                theirs.add(slot)
                 for leaf, members in table.leaves[slot].items():
                     if person not in members:
                         continue
                     tried += 1
                     told += _names(plan, table, slot, leaf)
-    return none_of("T14", "planted rare values in a cell", told, tried)
+                    for place, value in _rare_texts(plan, table, slot, leaf):
+                        rare.add((place, value))
+                        with_them.append(_tells(table, slot, place, value))
+        without += [
+            _tells(table, slot, place, value)
+            for slot in table.people
+            if slot.kind == "day" and slot not in theirs and _month(slot) in months
+            for place, value in rare
+        ]
+    found = [none_of("T14", "planted rare values in a cell", told, tried)]
+    what = "rare values told, with the planted less without"
+    if not with_them or not without:
+        return [*found, not_run("T14", what, "nobody with a rare value was planted")]
+    posterior, prior = sum(with_them) / len(with_them), sum(without) / len(without)
+    error = math.sqrt(
+        # At least one told or untold: a rate of none in n is not known exactly.
+        _spread(posterior, len(with_them)) + _spread(prior, len(without))
+    )
+    return [*found, at_most("T14", what, posterior - prior, error, 0.05, len(with_them))]
+
+
+def _month(slot: Slot) -> tuple[int, int]:
+    return slot.period.year, slot.period.month
+
+
+def _spread(rate: float, count: int) -> float:
+    """Variance of an estimated rate, with a success and a failure added."""
+    held = (rate * count + 1) / (count + 2)
+    return held * (1 - held) / count
+
+
+def _tells(table: Placed, slot: Slot, place: int, value: Any) -> float:
+    return float(any(values[place] == value for values in table.cells_of(slot)))
+
+
+def _rare_texts(
+    plan: PlannedTable, table: Placed, slot: Slot, leaf: Leaf
+) -> Iterator[tuple[int, Any]]:
+    """Of a leaf: text values that fewer than 11 people have, with their place among the shown."""
+    for place, dimension in enumerate(plan.shown):
+        for position, other in enumerate(plan.dimensions):
+            if other is not dimension or dimension.type != "text" or leaf[position] == "none":
+                continue
+            sharing = sum(
+                len(members)
+                for those, members in table.leaves[slot].items()
+                if those[position] == leaf[position]
+            )
+            if sharing < LEAST:
+                yield place, leaf[position]
 
 
 def _names(plan: PlannedTable, table: Placed, slot: Slot, leaf: Leaf) -> bool:
     """Whether a cell tells a text value of the leaf that fewer than 11 people share."""
-    texts = [
-        (place, position)
-        for place, dimension in enumerate(plan.shown)
-        for position, other in enumerate(plan.dimensions)
-        if other is dimension and dimension.type == "text"
-    ]
-    for place, position in texts:
-        sharing = sum(
-            len(members)
-            for other, members in table.leaves[slot].items()
-            if other[position] == leaf[position]
-        )
-        if sharing < LEAST and any(
-            values[place] == leaf[position] and values[place] != "any"
-            for values in table.cells_of(slot)
-        ):
-            return True
-    return False
+    return any(
+        value != "any" and _tells(table, slot, place, value) > 0
+        for place, value in _rare_texts(plan, table, slot, leaf)
+    )

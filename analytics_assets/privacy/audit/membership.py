@@ -49,7 +49,7 @@ def trial_outcomes(
         found.append(
             at_most(
                 attack, f"{what}: TPR - FPR at {people} or {people + 1} people", gain, error, LIMIT,
-                len(without), expected=0.2,
+                len(without), expected=0.2, interval=True,
             )
         )  # fmt: skip
     unclipped = [

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 Verdict = Literal["held", "broken", "reported", "not run"]
 Z_95: Final = 1.645  # one-sided
+Z_95_TWO_SIDED: Final = 1.96
 Z_POWER: Final = 0.842  # power 0.8
 
 
@@ -49,14 +50,20 @@ def at_most(
     note: str = "",
     *,
     expected: float = 0.0,
+    interval: bool = False,
 ) -> Outcome:
     """Of a rate with a standard error; ``expected`` is what an honest release comes to.
 
     Broken where the whole 95 % interval lies above the limit. Not gated where a breach as far above
-    the limit as the limit is above what is expected would be missed more than once in five.
+    the limit as the limit is above what is expected would be missed more than once in five. With
+    ``interval`` the note says between what the rate lies, 19 times in 20.
     """
     if not trials or math.isnan(figure):
         return Outcome(attack, what, None, f"<= {limit:g}", "not run", 0, note)
+    if interval:
+        wide = Z_95_TWO_SIDED * error
+        within = f"95 % interval {figure - wide:.3f} to {figure + wide:.3f}"
+        note = f"{within}; {note}" if note else within
     powerful = error * (Z_95 + Z_POWER) <= limit - expected
     if figure - Z_95 * error > limit:
         verdict: Verdict = "broken"

@@ -87,7 +87,8 @@ def place(released: Released, truth: Truth) -> dict[str, Placed]:
     return {
         name: _place(released[name], true)
         for name, true in truth.tables.items()
-        if name in released
+        # Of a table told with an epsilon there are no cells to place anybody in.
+        if name in released and released[name].plan.epsilon is None
     }
 
 

@@ -7,20 +7,27 @@ is the project's own dbt folder (or the copy that is named), never a re-implemen
 from __future__ import annotations
 
 import random
+import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
+from typing import Final
 
 from psycopg import sql
 
 from analytics_assets.dbt_environment import environment_of_dbt
 from analytics_assets.privacy.audit.worlds import Worlds, fill
 from analytics_assets.privacy.period_keys import ensure_period_keys
-from analytics_assets.settings import exported
-from analytics_assets.store.database import Database
+from analytics_assets.settings import child_environment, exported
+from analytics_assets.store.database import Database, qualified
 from analytics_assets.windows import Window
+
+KILL_PATIENCE: Final = 120.0
 
 
 class RehearsalError(Exception):
@@ -36,6 +43,7 @@ class Rehearsal:
     folder: Path
     start_day: date
     as_of: datetime
+    target: str = "target"
 
     def make_people_tables(self) -> None:
         """Build what the release reads, empty: the views and tables above it."""
@@ -59,24 +67,8 @@ class Rehearsal:
         """One dbt invocation in this process: importing dbt anew costs seconds."""
         from dbt.cli.main import dbtRunner
 
-        environment = environment_of_dbt(
-            self.database,
-            Window(self.start_day, self.as_of.date()),
-            as_of=self.as_of,
-            start_day=self.start_day,
-        )
-        with exported(environment):
-            result = dbtRunner().invoke(
-                [
-                    *("--quiet", "--log-level", "none", "--log-level-file", "none"),
-                    *(command, *arguments),
-                    *("--threads", "2"),
-                    *("--project-dir", str(self.project_dir)),
-                    *("--profiles-dir", str(self.project_dir)),
-                    *("--target-path", str(self.folder / "target")),
-                    *("--log-path", str(self.folder / "logs")),
-                ]
-            )
+        with exported(self._environment()):
+            result = dbtRunner().invoke(self.arguments(command, *arguments))
         if result.exception is not None:
             raise RehearsalError(str(result.exception))
         if not result.success:
@@ -86,6 +78,72 @@ class Rehearsal:
                 if str(node.status) not in {"success", "skipped"}
             ]
             raise RehearsalError("; ".join(failed))
+
+    def release_killed(self, model: str, table: str) -> None:
+        """Begin a release in a process of its own, and kill -9 it before its insert.
+
+        An administrator's lock on the table holds it there: counted, noise drawn, nothing told.
+        Raises RehearsalError where it never came so far.
+        """
+        parsed = self.folder / "target" / "partial_parse.msgpack"
+        lane = self.folder / "killed"
+        lane.mkdir(parents=True, exist_ok=True)
+        if parsed.exists():
+            shutil.copyfile(parsed, lane / parsed.name)
+        killed = replace(self, folder=lane.parent, target=lane.name)
+        with self.database.connect_as_admin(self.database.name, autocommit=False) as admin:
+            admin.execute(sql.SQL("lock table {} in share mode").format(qualified(table)))
+            run = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "dbt.cli.main",
+                    *killed.arguments("run", "--select", model),
+                ],
+                env=child_environment(self._environment()),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            try:
+                waiting = self._wait_for_lock(run)
+            finally:
+                run.kill()
+                run.wait()
+            # The server notices that its client is gone only when the lock lets it.
+            for pid in waiting:
+                admin.execute("select pg_terminate_backend(%s)", [pid])
+
+    def _wait_for_lock(self, run: subprocess.Popen[bytes]) -> list[int]:
+        deadline = time.monotonic() + KILL_PATIENCE
+        with self.database.connect_as_admin(self.database.name) as admin:
+            while time.monotonic() < deadline and run.poll() is None:
+                waiting = admin.execute(
+                    "select pid from pg_stat_activity where datname = current_database()"
+                    " and wait_event_type = 'Lock' and wait_event = 'relation'"
+                ).fetchall()
+                if waiting:
+                    return [pid for (pid,) in waiting]
+                time.sleep(0.05)
+        raise RehearsalError("the release that was to be killed never came to its insert")
+
+    def _environment(self) -> dict[str, str]:
+        return environment_of_dbt(
+            self.database,
+            Window(self.start_day, self.as_of.date()),
+            as_of=self.as_of,
+            start_day=self.start_day,
+        )
+
+    def arguments(self, command: str, *arguments: str) -> list[str]:
+        return [
+            *("--quiet", "--log-level", "none", "--log-level-file", "none"),
+            *(command, *arguments),
+            *("--threads", "2"),
+            *("--project-dir", str(self.project_dir)),
+            *("--profiles-dir", str(self.project_dir)),
+            *("--target-path", str(self.folder / self.target)),
+            *("--log-path", str(self.folder / "logs")),
+        ]
 
 
 @contextmanager

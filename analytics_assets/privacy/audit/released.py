@@ -127,7 +127,8 @@ def at_level(dimension: Dimension, value: Any, number: int) -> Any:
     if number == 0 or value is None:
         return value
     if level.width:
-        return value // level.width * level.width
+        bucket = value // level.width * level.width
+        return bucket if level.ends is None else min(level.ends[1], max(level.ends[0], bucket))
     return value if value in ("none", ANY) else (level.values or {}).get(value, "other")
 
 

@@ -7,10 +7,15 @@ what a reader could have copied at the time.
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import date
+from typing import TYPE_CHECKING
 
 from analytics_assets.privacy.audit.outcome import Outcome, none_of
 from analytics_assets.privacy.audit.released import LEAST, Released, Slot, Values
 from analytics_assets.privacy.audit.truth import Truth
+
+if TYPE_CHECKING:
+    from analytics_assets.store.database import Database
 
 
 def differences(before: Released, after: Released) -> tuple[int, int, int]:
@@ -29,6 +34,16 @@ def differences(before: Released, after: Released) -> tuple[int, int, int]:
                 changed += apart > 0
                 small += 0 < apart < LEAST
     return changed, small, cells
+
+
+def digests(database: Database) -> dict[tuple[str, str, date], str]:
+    """SHA-256 of the rows of every closed period, as the ledger has it; empty where withheld."""
+    with database.connect("analytics_pipeline") as pipeline:
+        rows = pipeline.execute(
+            "select release_table, period_kind, period, coalesce(rows_sha256, '')"
+            " from ops.release_ledger"
+        ).fetchall()
+    return {(table, kind, period): digest for table, kind, period, digest in rows}
 
 
 def disturbed(before: Released, after: Released, what: str) -> Outcome:

@@ -29,7 +29,7 @@ NARROW = 5
 CONTRADICTIONS = 0.02
 LIST_OF_PEOPLE = 5
 ENOUGH_PERIODS = 10
-MANY = 10_000_000
+MANY = 10_000_000  # as good as no bound
 
 
 @dataclass(frozen=True)
@@ -52,31 +52,36 @@ class Sum:
 def bounds(known: Sum) -> tuple[int, int] | None:
     """Least and most people of one of the leaves (they are all alike); None if it cannot be.
 
-    Two integer programs: leaf sizes x >= 1, and z = 1 for leaves taken in, which are 11 or more.
+    Two integer programs: leaf sizes x >= 1, and z = 1 for leaves taken in, which are 11 or more. No
+    constant is larger than need be: the solver's tolerance times it would be people.
     """
     import numpy as np
     from scipy.optimize import Bounds, LinearConstraint, milp
 
     k = known.leaves
     ones, none = np.ones(k), np.zeros(k)
-    rows, lows, highs = [np.concatenate([ones, none])], [known.low], [known.high]
+    rows = [np.concatenate([ones, none])]
+    lows: list[float] = [known.low]
+    highs: list[float] = [known.high]
     if known.first_pool:
         # x <= 19 where it failed, x >= 11 where it was taken in, and somebody failed.
         for place in range(k):
             unit = np.eye(k)[place]
             rows += [
-                np.concatenate([unit, -MANY * unit]),
+                np.concatenate([unit, -known.high * unit]),
                 np.concatenate([unit, -LEAST * unit]),
             ]
-            lows += [-MANY * 2, 0]
-            highs += [FLOOR + MOST_SURCHARGE, MANY * 2]
+            lows += [-np.inf, 0]
+            highs += [FLOOR + MOST_SURCHARGE, np.inf]
         rows += [np.concatenate([none, ones]), np.concatenate([ones, -LEAST * ones])]
         lows += [0, FLOOR]
-        highs += [k - 1, MANY * 2]
+        highs += [k - 1, np.inf]
     constraints = LinearConstraint(np.array(rows), np.array(lows), np.array(highs))
     box = Bounds(
         np.concatenate([ones, none]),
-        np.concatenate([np.full(k, known.most), ones if known.first_pool else none]),
+        np.concatenate(
+            [np.full(k, min(known.most, known.high)), ones if known.first_pool else none]
+        ),
     )
     ends = []
     for sign in (1, -1):

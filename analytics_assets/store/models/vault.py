@@ -78,6 +78,23 @@ noise_table = Table(
     comment="How often a released count is off by how much.",
 )
 
+laplace_noise = Table(
+    "laplace_noise",
+    metadata,
+    text_column("release_table", "Table it is for.", primary_key=True),
+    Column("period", Date, primary_key=True, comment="Monday of the week."),
+    Column(
+        "bucket",
+        Integer,
+        primary_key=True,
+        autoincrement=False,
+        comment="Lower border of the bucket.",
+    ),
+    Column("noise", Integer, nullable=False, comment="People, drawn once."),
+    schema="vault",
+    comment="Noise drawn for open weeks of tables with an epsilon; deleted when they close.",
+)
+
 consent_ledger = Table(
     "consent_ledger",
     metadata,

@@ -23,6 +23,7 @@ grant select, insert, update, delete on vault.known_identifiers to analytics_pip
 grant select, insert, delete on vault.answer_keys to analytics_pipeline;
 grant select, insert, delete on vault.release_counts to analytics_pipeline;
 grant select on vault.noise_table to analytics_pipeline;
+grant select, insert, delete on vault.laplace_noise to analytics_pipeline;
 -- Keys are put in and taken out; which periods have one may be seen, the keys may not.
 grant insert, delete, select (period_kind, period) on vault.period_keys to analytics_pipeline;
 
@@ -33,7 +34,7 @@ revoke insert, update, delete on ops.alembic_version from analytics_pipeline;
 grant usage on all sequences in schema ops to analytics_pipeline;
 -- What may be released is decided by migrations, and what was is never rewritten.
 revoke insert, update, delete on ops.release_plan from analytics_pipeline;
-revoke update, delete on ops.release_ledger from analytics_pipeline;
+revoke update, delete on ops.release_ledger, ops.dp_ledger from analytics_pipeline;
 grant usage on schema raw to analytics_owner;
 grant insert on ops.retention_log to analytics_retention;
 grant select on ops.event_schemas to analytics_api;

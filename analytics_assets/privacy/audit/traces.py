@@ -1,0 +1,154 @@
+"""Attacks on what a release leaves behind: files, server logs, statistics views, Dagster's records.
+
+Belongs here: T1 outside the tables. Does not: released values (access.py). Invariant: a finding
+counts places; it never holds the name that was found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from analytics_assets.privacy.audit.outcome import Outcome, none_of, not_run
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from analytics_assets.settings import Settings
+    from analytics_assets.store.database import Database
+
+MOST_BYTES: Final = 16 << 20  # of the newest files
+MOST_RECORDS: Final = 20_000
+MOST_PHRASES: Final = 500
+LEAST_LENGTH: Final = 5
+_WORDS: Final = re.compile(rb"[^\s\"'`,;(){}\[\]<>=|\\]+")
+_EDGES: Final = b".:!?/-*#"
+# Names shaped like identifiers: what is one word without a digit or sign is a word as often.
+_KNOWN: Final = """
+    select name from (
+        select user_id as name from raw.users
+        union
+        select subject from raw.users where subject is not null
+        union
+        select value from vault.known_identifiers
+    ) as known
+    where length(name) >= 5 and name ~ '[0-9@/.:-]| '
+    limit 200000
+"""
+_RECORDS: Final = """
+    select event from event_logs order by id desc limit %(most)s
+"""
+_TAGS: Final = """
+    select key || ' ' || value from run_tags order by id desc limit %(most)s
+"""
+
+
+class Names:
+    """Names to look for, with their hashes; words are looked up, phrases searched for."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        self.words: set[bytes] = set()
+        self.phrases: list[bytes] = []
+        for name in names:
+            raw = name.encode()
+            if len(raw) < LEAST_LENGTH:
+                continue
+            if _WORDS.fullmatch(raw):
+                self.words.add(raw.strip(_EDGES).lower())
+            elif len(self.phrases) < MOST_PHRASES:
+                self.phrases.append(raw.lower())
+            for digest in (hashlib.md5, hashlib.sha256, hashlib.sha512):
+                self.words.add(digest(raw).hexdigest().encode())
+
+    def __bool__(self) -> bool:
+        return bool(self.words or self.phrases)
+
+    def in_text(self, text: bytes) -> bool:
+        lowered = text.lower()
+        return any(phrase in lowered for phrase in self.phrases) or any(
+            word.strip(_EDGES) in self.words for word in _WORDS.findall(lowered)
+        )
+
+
+def known_names(pipeline: psycopg.Connection[Any]) -> list[str]:
+    """Everybody a deployment knows by something shaped like an identifier."""
+    return [str(name) for (name,) in pipeline.execute(_KNOWN).fetchall()]
+
+
+def folders_of(settings: Settings) -> list[Path]:
+    """Where a deployment writes what names could slip into: logs of its server and of its runs."""
+    from analytics_assets.store.embedded import EmbeddedPostgres
+
+    folders = [settings.dagster_home_dir / "storage"]
+    if settings.database_url is None:
+        folders.append(EmbeddedPostgres(settings.home).status().log_dir)
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def traces(
+    database: Database,
+    pipeline: psycopg.Connection[Any],
+    names: Collection[str],
+    folders: Iterable[Path],
+) -> list[Outcome]:
+    """T1: names and their hashes in files (dbt's, logs), statements kept, Dagster's records."""
+    wanted = Names(names)
+    if not wanted:
+        return [not_run("T1", "names left outside the tables", "no names to look for")]
+    files = list(_newest(folders))
+    found = [
+        none_of(
+            "T1", "files and logs with a name",
+            sum(wanted.in_text(path.read_bytes()) for path in files), len(files),
+        )
+        if files
+        else not_run("T1", "files and logs with a name", "no files are here to be read")
+    ]  # fmt: skip
+    if pipeline.execute("select to_regclass('pg_stat_statements') is null").fetchone() == (True,):
+        found.append(
+            not_run("T1", "statements kept with a name", "pg_stat_statements is not loaded")
+        )
+    else:
+        rows = pipeline.execute("select query from pg_stat_statements").fetchall()
+        found.append(_of_texts("statements kept with a name", rows, wanted))
+    return [*found, _dagster(database, wanted)]
+
+
+def _of_texts(what: str, rows: Collection[tuple[Any, ...]], wanted: Names) -> Outcome:
+    hits = sum(wanted.in_text(str(text).encode()) for (text,) in rows)
+    return none_of("T1", what, hits, len(rows))
+
+
+def _dagster(database: Database, wanted: Names) -> Outcome:
+    """Metadata, descriptions and messages of events, and tags of runs."""
+    import psycopg
+
+    what = "Dagster's records with a name"
+    try:
+        with psycopg.connect(
+            **database.parameters("analytics_dagster", dbname=database.dagster_name)
+        ) as dagster:
+            rows = [
+                row
+                for statement in (_RECORDS, _TAGS)
+                for row in dagster.execute(statement.encode(), {"most": MOST_RECORDS}).fetchall()
+            ]
+    except (psycopg.OperationalError, psycopg.errors.UndefinedTable):
+        return not_run("T1", what, "Dagster keeps no records here")
+    if not rows:
+        return not_run("T1", what, "Dagster keeps no records here")
+    return _of_texts(what, rows, wanted)
+
+
+def _newest(folders: Iterable[Path]) -> Iterator[Path]:
+    """Files of the folders, the newest first, until there is enough to read."""
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    left = MOST_BYTES
+    for path in sorted(files, key=lambda path: path.stat().st_mtime, reverse=True):
+        left -= path.stat().st_size
+        if left < 0:
+            return
+        yield path
