@@ -62,8 +62,8 @@ def server_settings(
         "cluster_name": name,
         "max_connections": "200",
         "password_encryption": "scram-sha-256",
-        # A quarter, as PostgreSQL's manual advises: marts read the same raw rows several times, and a
-        # store that no longer fits is read through the system's cache each time.
+        # A quarter, as PostgreSQL's manual advises: marts read the same raw rows several times,
+        # and what does not fit is read through the system's cache each time.
         "shared_buffers": f"{max(64, min(8192, mib // 4))}MB",
         "effective_cache_size": f"{max(128, mib // 2)}MB",
         "work_mem": f"{max(4, min(64, mib // 64))}MB",
