@@ -17,12 +17,13 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from pydantic import BaseModel
 
+from analytics_assets.insights.answer_table import Item, Known
 from analytics_assets.insights.cache_key import cache_key, text_digest
 from analytics_assets.insights.facet_prompt import FACETS, Facets, transcript
 from analytics_assets.insights.facet_rules import RULES_VERSION, facets_by_rules
 from analytics_assets.insights.outcome import StageOutcome
 from analytics_assets.insights.provider import Provider
-from analytics_assets.insights.running import Connect, Item, Known, Limits, StageRun
+from analytics_assets.insights.running import Connect, Limits, StageRun
 from analytics_assets.insights.scrub import Placeholders, Scrubber
 from analytics_assets.insights.scrubbing import Scrubbers
 from analytics_assets.insights.selection import Selection

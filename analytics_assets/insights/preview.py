@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.rows import dict_row
 
+from analytics_assets.insights.answer_table import Item
 from analytics_assets.insights.configured import configured
 from analytics_assets.insights.facet_prompt import FACETS
 from analytics_assets.insights.facet_rules import facets_by_rules
 from analytics_assets.insights.facets import FACET_COLUMNS, FacetTable
-from analytics_assets.insights.running import Item, StageRun
+from analytics_assets.insights.running import StageRun
 from analytics_assets.insights.selection import Selection, consents
 from analytics_assets.windows import Window
 

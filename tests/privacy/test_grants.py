@@ -49,6 +49,7 @@ MATRIX: dict[str, dict[str, set[str]]] = {
         "vault.known_identifiers": WRITE,
         "vault.consent_ledger": PRUNE,
         "vault.answer_keys": {"SELECT", "INSERT", "DELETE"},
+        "vault.batch_items": WRITE,
         "vault.release_counts": {"SELECT", "INSERT", "DELETE"},
         "vault.period_keys": {
             "INSERT",

@@ -5,7 +5,7 @@ Invariant: nothing here is readable by any role but the pipeline, and period key
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, Date, Index, Integer, LargeBinary, Table
+from sqlalchemy import BigInteger, CheckConstraint, Column, Date, Index, Integer, LargeBinary, Table
 from sqlalchemy.dialects.postgresql import JSONB
 
 from analytics_assets.store.models.base import (
@@ -94,4 +94,24 @@ answer_keys = Table(
     CheckConstraint("length(key) = 32", name="key_length"),
     schema="vault",
     comment="Key of each user whose words a model read; deleted with the consent or the person.",
+)
+
+batch_items = Table(
+    "batch_items",
+    metadata,
+    Column(
+        "call_id",
+        BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="The call in ops.llm_call.",
+    ),
+    text_column("batch_name", "Our name of the batch."),
+    text_column("item_key", "What the vendor calls the question."),
+    Column("day", Date, nullable=False, comment="UTC day the question is about."),
+    text_column(
+        "job", "The vendor's name of the batch; empty until it has said so.", nullable=True
+    ),
+    schema="vault",
+    comment="Questions under way in batches; a row goes when its question is settled.",
 )
