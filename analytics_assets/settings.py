@@ -22,9 +22,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 PREFIX = "ANALYTICS_"
 DEPLOYMENT_FILE = "deployment.env"
 _NEEDED_BY_PROGRAMS = frozenset(
-    "HOME LANG LC_ALL LC_CTYPE PATH REQUESTS_CA_BUNDLE SSL_CERT_DIR SSL_CERT_FILE SYSTEMROOT "
-    "TMPDIR TZ".split()
-)
+    ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "PATH", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR",
+     "SSL_CERT_FILE", "TMPDIR", "TZ")
+)  # fmt: skip
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -96,7 +96,7 @@ class UserInsightTable:
             told = day_of_facets(of_user, counts.get(user_id, {}))
             text = scrubber.scrub(told, Placeholders())
             digest = text_digest(text, keys[user_id])
-            key = cache_key(USER_INSIGHT, digest, fingerprint)
+            key = cache_key(USER_INSIGHT, digest, fingerprint, scrubber.version)
             items.append(Item(user_id, day, "", text, digest, key))
         return items, scrubber
 

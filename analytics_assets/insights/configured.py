@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from analytics_assets.insights.batching import BatchLimits
 from analytics_assets.insights.budget import Budget
+from analytics_assets.insights.ner import NOT_INSTALLED, is_installed
 from analytics_assets.insights.provider import Provider
 from analytics_assets.insights.running import Limits
 
@@ -77,6 +78,8 @@ def why_no_model(settings: Settings) -> str | None:
 def _provider(settings: Settings) -> tuple[Provider | None, str | None]:
     if settings.llm_provider == "none":
         return None, SWITCHED_OFF
+    if settings.scrub_ner == "on" and not is_installed():
+        return None, NOT_INSTALLED
     if settings.llm_provider == "openai_compatible":
         from analytics_assets.insights.openai_compatible import OpenAiCompatibleProvider
 

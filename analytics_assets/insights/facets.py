@@ -24,7 +24,7 @@ from analytics_assets.insights.facet_rules import RULES_VERSION, facets_by_rules
 from analytics_assets.insights.outcome import StageOutcome
 from analytics_assets.insights.provider import Provider
 from analytics_assets.insights.running import Connect, Limits, StageRun
-from analytics_assets.insights.scrub import Placeholders, Scrubber
+from analytics_assets.insights.scrub import NameFinder, Placeholders, Scrubber
 from analytics_assets.insights.scrubbing import Scrubbers
 from analytics_assets.insights.selection import Selection
 from analytics_assets.insights.stage import Stage
@@ -106,11 +106,12 @@ class FacetTable:
 
     conn: psycopg.Connection[Any]
     selection: Selection
+    ner: NameFinder | None = None
     name: str = field(default=TABLE, init=False)
     stage: Stage = field(default=FACETS, init=False)
 
     def __post_init__(self) -> None:
-        self.scrubbers = Scrubbers(self.conn)
+        self.scrubbers = Scrubbers(self.conn, self.ner)
 
     def days(self) -> list[date]:
         return self.selection.days(self.conn)
@@ -143,7 +144,7 @@ class FacetTable:
                     one.conversation_id,
                     text,
                     digest,
-                    cache_key(FACETS, digest, fingerprint),
+                    cache_key(FACETS, digest, fingerprint, scrubber.version),
                     (one.user_messages,),
                 )
             )
@@ -273,6 +274,7 @@ def facets_of_users(
 def read_window(database: Database, window: Window, settings: Settings) -> StageOutcome:
     """Bring ``insights.conversation_facets`` of the window up to date as the settings say."""
     from analytics_assets.insights.configured import configured
+    from analytics_assets.insights.ner import recogniser_of
 
     model = configured(settings)
     return read_conversations(
@@ -282,6 +284,7 @@ def read_window(database: Database, window: Window, settings: Settings) -> Stage
         settings.now(),
         model.limits,
         why_none=model.why_none or NO_MODEL,
+        ner=recogniser_of(settings),
     )
 
 
@@ -293,6 +296,7 @@ def read_conversations(
     limits: Limits | None = None,
     *,
     why_none: str = NO_MODEL,
+    ner: NameFinder | None = None,
 ) -> StageOutcome:
     """Bring ``insights.conversation_facets`` of the window up to date.
 
@@ -302,7 +306,7 @@ def read_conversations(
     with connect() as conn:
         selection = Selection.of(conn, window, now)
         conn.commit()
-        table = FacetTable(conn, selection)
+        table = FacetTable(conn, selection, ner)
         run = StageRun(conn, table, window, now, limits or Limits(), provider, why_none)
         outcome = run.run()
         outcome.by_rules, outcome.rules_since = table.rules_in_window()

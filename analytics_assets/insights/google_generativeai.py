@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from analytics_assets.settings import Settings
 
 TRIES = 4
+# Loading the SDK takes a second or two, on a busy machine many.
+START_SECONDS = 120
 MAX_LINE_BYTES = 8 * 2**20
 _WORKER = Path(__file__).with_name("google_generativeai_worker.py")
 
@@ -130,7 +132,8 @@ class GoogleGenerativeAiProvider:
 
     async def _started(self) -> asyncio.subprocess.Process:
         async with self._starting:
-            if self._process is not None and self._process.returncode is None:
+            reading = self._reader is not None and not self._reader.done()
+            if self._process is not None and reading:
                 return self._process
             await self.aclose()
             try:
@@ -147,33 +150,33 @@ class GoogleGenerativeAiProvider:
             except OSError:
                 raise _no_environment() from None
             self._process = process
+            await self._set_up(process)
             self._reader = asyncio.create_task(self._read(process))
-            setup = {
-                "base_url": self.base_url,
-                "timeout": self.timeout,
-                "threads": self.threads,
-            }
-            if process.stdin is not None:
-                with suppress(OSError):
-                    process.stdin.write(json.dumps(setup).encode() + b"\n")
-                    await process.stdin.drain()
             return process
+
+    async def _set_up(self, process: asyncio.subprocess.Process) -> None:
+        """Tell the worker where and how; it answers when it has loaded the SDK."""
+        setup = {"base_url": self.base_url, "timeout": self.timeout, "threads": self.threads}
+        ready = b""
+        if process.stdin is not None and process.stdout is not None:
+            with suppress(OSError):  # also a time-out
+                process.stdin.write(json.dumps(setup).encode() + b"\n")
+                async with asyncio.timeout(START_SECONDS):
+                    ready = await process.stdout.readline()
+        if not ready:
+            raise _no_environment()
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         """Hand each line to who waits for it; at the end, tell the rest that it is over."""
-        answered = False
         if process.stdout is not None:
             async for line in process.stdout:
-                answered = True
                 told = json.loads(line)
                 future = self._waiting.get(told["id"])
                 if future is not None and not future.done():
                     future.set_result(told)
         for future in self._waiting.values():
             if not future.done():
-                # A worker that never said a word could not be loaded.
-                lost = TransientError("worker_lost", maybe_billed=True)
-                future.set_exception(lost if answered else _no_environment())
+                future.set_exception(TransientError("worker_lost", maybe_billed=True))
 
     def _raise(self, error: Mapping[str, Any]) -> NoReturn:
         kind = error["kind"]

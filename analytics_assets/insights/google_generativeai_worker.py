@@ -29,6 +29,7 @@ def main() -> None:
     options = {"api_endpoint": setup["base_url"]} if setup["base_url"] else None
     # gRPC would want TLS and a proxy's blessing; REST goes wherever HTTP goes.
     genai.configure(api_key=os.environ[KEY_VARIABLE], transport="rest", client_options=options)
+    out.write(json.dumps({"ready": True}) + "\n")
     lock = threading.Lock()
     with ThreadPoolExecutor(max_workers=setup["threads"]) as pool:
         for line in sys.stdin:

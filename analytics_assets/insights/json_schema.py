@@ -15,7 +15,7 @@ _KEPT = ("description", "enum")
 
 
 def gemini_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The schema of ``model`` as Gemini's ``response_schema``. Raises ValueError on what it lacks."""
+    """The schema of ``model`` as Gemini's ``response_schema``. Raises TypeError."""
     whole = model.model_json_schema()
     return _translated(whole, whole.get("$defs", {}))
 
@@ -29,7 +29,7 @@ def _translated(schema: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any
         return _translated({**schema["allOf"][0], **rest}, shared)
     kind = schema.get("type")
     if not isinstance(kind, str):
-        raise ValueError("only objects, lists, texts, numbers and truth values can be asked for")
+        raise TypeError("only objects, lists, texts, numbers and truth values can be asked for")
     found: dict[str, Any] = {name: schema[name] for name in _KEPT if name in schema}
     found["type"] = kind.upper()
     if "enum" in found:

@@ -20,6 +20,7 @@ from analytics_assets.insights.configured import configured
 from analytics_assets.insights.facet_prompt import FACETS
 from analytics_assets.insights.facet_rules import facets_by_rules
 from analytics_assets.insights.facets import FACET_COLUMNS, FacetTable
+from analytics_assets.insights.ner import recogniser_of
 from analytics_assets.insights.running import StageRun
 from analytics_assets.insights.selection import Selection, consents
 from analytics_assets.windows import Window
@@ -82,7 +83,7 @@ def preview(
         if ask and model.provider is None:
             raise PreviewError(f"no model can be asked: {model.why_none}")
         selection = Selection.of(conn, window, now)
-        table = _OneUser(conn, selection)
+        table = _OneUser(conn, selection, recogniser_of(settings))
         table.user_id = user_id
         conn.commit()
         if ask:

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from analytics_assets.insights.lexicon import Lexicon, vocabulary_of
-from analytics_assets.insights.scrub import Scrubber
+from analytics_assets.insights.scrub import NameFinder, Scrubber
 
 # Above this the dictionary is read again for each page, and only the entries the page can hold.
 RESIDENT_IDENTIFIERS = 200_000
@@ -25,14 +25,18 @@ class Scrubbers:
     """Makes the scrubber of a page of texts."""
 
     conn: psycopg.Connection[Any]
+    ner: NameFinder | None = None
     _resident: Lexicon | None = field(default=None, init=False)
 
     def of(self, texts: Iterable[str]) -> Scrubber:
         """A scrubber good for ``texts``, and for words out of them; part of the caller's
         transaction.
         """
+        if self.ner is not None:
+            texts = list(texts)
+            self.ner.prime(texts)
         if self._resident is not None:
-            return Scrubber(self._resident)
+            return Scrubber(self._resident, self.ner)
         row = self.conn.execute("select count(*) from vault.known_identifiers").fetchone()
         resident = row is not None and row[0] <= RESIDENT_IDENTIFIERS
         words = None if resident else vocabulary_of(texts)
@@ -45,4 +49,4 @@ class Scrubbers:
             lexicon = Lexicon.of(cursor, words)
         if resident:
             self._resident = lexicon
-        return Scrubber(lexicon)
+        return Scrubber(lexicon, self.ner)

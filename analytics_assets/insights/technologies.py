@@ -41,7 +41,8 @@ TECHNOLOGIES = frozenset(
     rdbms rds react redash redhat redis redshift redux regex rest rfc rnn roblox rpc rss rsync rtl
     ruby rust s3 saas safari sagemaker salesforce saml samba sap sas sass scala scikit scipy scrapy
     scss sdk sdks selenium sentry seo server sftp sharepoint shell shopify siri sklearn slack sla
-    slo smtp snowflake soap socket solaris solidity solr sonarqube sop spa spacy spark splunk spotify
+    slo smtp snowflake soap socket solaris solidity solr sonarqube sop spa spacy spark splunk
+    spotify
     spreadsheet spring sqlalchemy sql sqlite sqs ssd ssh ssl sso steam storybook streamlit stripe
     sublime supabase superset svelte svg svm swagger swift swiftui symfony systemd tableau tailwind
     tcp tdd teams telegram tensorflow terraform tesseract tex thrift tiktok tls tomcat toml torch
@@ -51,11 +52,11 @@ TECHNOLOGIES = frozenset(
     webrtc websocket wayland whatsapp wifi wiki wikipedia win32 windows winforms word wordpress wpf
     wsgi wsl x11 x86 xaml xamarin xcode xml xorg xpath xslt yaml yarn youtube zapier zendesk zip
     zookeeper zoom zsh
-    """.split()  # noqa: SIM905 - five hundred quoted words would not be readable
+    """.split()  # noqa: SIM905 - five hundred strings would not be readable
 )
 
 
 def is_technology(word: str) -> bool:
     """Whether a word, whatever its case and plural, is on the list."""
-    bare = word.casefold().strip(".'’-+#")
+    bare = word.casefold().strip(".'\u2019-+#")
     return bare in TECHNOLOGIES or bare.removesuffix("s") in TECHNOLOGIES

@@ -31,8 +31,10 @@ MAX_MASKS = 2
 QUOTED_WORDS = 5
 LEAKED_WORDS = 8
 MAX_WORD_LETTERS = 24
+# "it", "dl", "k8": too short to name anybody.
+SHORT_LETTERS = 2
 
-_WORD = re.compile(r"[^\W_]+(?:['’.+#-][^\W_]+)*[+#]*")
+_WORD = re.compile(r"[^\W_]+(?:['\u2019.+#-][^\W_]+)*[+#]*")
 _PLACEHOLDER = re.compile(r"\[[A-Z]{2,12}_\d{1,3}\]|\[WORD\]")
 _UNWANTED = re.compile(r"[<>{}|\\`=*~^@$\x00-\x1f\x7f]|://|\]\(")
 # A summary tells of U; whoever says "you" or "I" talks to its reader.
@@ -98,7 +100,7 @@ def leaks_canary(text: str, canary: str) -> bool:
 
 
 def _base64_core(canary: str, offset: int) -> str:
-    """What base64 makes of the canary whatever stands before it; ``offset``: bytes before, mod 3."""
+    """What base64 makes of the canary whatever stands before it (``offset`` bytes, mod 3)."""
     coded = base64.b64encode(b"\0" * offset + canary.encode() + b"\0" * 3).decode()
     first = -(-offset * 4 // 3) if offset else 0
     last = (offset + len(canary)) * 4 // 3
@@ -146,13 +148,13 @@ def _may_stand(word: str, said: frozenset[str], *, begins: bool) -> bool:
         return False
     if is_technology(word) or _ORDINAL.fullmatch(folded):
         return True
-    parts = re.split(r"['’.+#-]", folded)
+    parts = re.split(r"['\u2019.+#-]", folded)
     if any(ch.isdigit() for ch in word):
         return False
     if any(ch.isupper() for ch in word):
         ordinary = parts[0] in _OPENERS or (is_plain(parts[0]) and parts[0] not in said)
         return parts[0] == "u" or (begins and word[1:].islower() and ordinary)
-    return folded not in said or all(len(part) < 3 or is_plain(part) for part in parts)
+    return folded not in said or all(len(part) <= SHORT_LETTERS or is_plain(part) for part in parts)
 
 
 def _foreign_script(text: str) -> bool:

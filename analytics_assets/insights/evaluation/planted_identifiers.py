@@ -191,7 +191,9 @@ def _spellings(kind: str, value: str) -> Iterator[str]:
     if kind in ("name", "organisation"):
         words = value.split()
         yield unicodedata.normalize("NFD", value)
-        yield "".join(ch for ch in unicodedata.normalize("NFKD", value) if ord(ch) < 0x300)
+        yield "".join(
+            ch for ch in unicodedata.normalize("NFKD", value) if not unicodedata.combining(ch)
+        )
         yield "-".join(words)
         yield "_".join(words).lower()
         yield f"{value}'s"
@@ -223,17 +225,16 @@ def _iban(locale: Locale, rng: random.Random) -> str:
     body = letters + "".join(rng.choices(string.digits, k=length - 4 - len(letters)))
     digits = "".join(str(int(ch, 36)) for ch in f"{body}{country}00")
     whole = f"{country}{98 - int(digits) % 97:02}{body}"
-    return " ".join(whole[i : i + 4] for i in range(0, length, 4)) if rng.random() < 0.5 else whole
+    return " ".join(whole[i : i + 4] for i in range(0, length, 4)) if rng.getrandbits(1) else whole
 
 
 def _card(_: Locale, rng: random.Random) -> str:
     body = "4" + "".join(rng.choices(string.digits, k=14))
     total = sum(
-        (doubled - 9 if (doubled := 2 * int(ch)) > 9 else doubled) if place % 2 == 0 else int(ch)
-        for place, ch in enumerate(body)
+        sum(divmod(2 * int(ch), 10)) if place % 2 == 0 else int(ch) for place, ch in enumerate(body)
     )
     whole = f"{body}{-total % 10}"
-    return " ".join(whole[i : i + 4] for i in range(0, 16, 4)) if rng.random() < 0.5 else whole
+    return " ".join(whole[i : i + 4] for i in range(0, 16, 4)) if rng.getrandbits(1) else whole
 
 
 def _phone(locale: Locale, rng: random.Random) -> str:
