@@ -22,13 +22,15 @@ from analytics_assets.insights.taxonomy import TAXONOMY_VERSION
 
 
 def cache_key(
-    stage: Stage, digest: str, provider: Mapping[str, str], scrubber: str = SCRUBBER_VERSION
+    stage: Stage, digest: str, provider: Mapping[str, str], scrubber: str | None = None
 ) -> str:
     """Hex digest for the question of ``stage`` about the text of ``digest`` put to ``provider``.
 
-    ``scrubber`` is the version of all layers that masked the text.
+    ``scrubber`` is the version of the layers that masked the text; default: the first two.
     """
-    return _hash({**_constants(stage, provider), "scrubber": scrubber, "text": digest})
+    return _hash(
+        {**_constants(stage, provider), "scrubber": scrubber or SCRUBBER_VERSION, "text": digest}
+    )
 
 
 def text_digest(text: str, user_key: bytes) -> str:

@@ -27,6 +27,7 @@ _PLACEHOLDER = re.compile(r"\[[A-Z]+_\d+\]")
 # Shorter parts ("GmbH", "rue", a country code) tell nobody.
 _TELLING_LETTERS = 4
 _TELLING_DIGITS = 4
+_TELLING_RUN = 5
 
 
 def measures(recogniser: Recogniser | None = None) -> list[Measure]:
@@ -81,6 +82,13 @@ def left_in(plants: Iterable[Plant], scrubber: Scrubber) -> Iterable[tuple[Plant
 def _tells(surface: str, masked: str) -> bool:
     shown = fold(clean(_PLACEHOLDER.sub(" ", masked)))
     words = set(_PART.findall(shown))
+    if _letters(surface) in _letters(masked):
+        return True
+    # A number in groups is told by half of its digits.
+    number, left = (re.sub(r"\D", "", text) for text in (surface, shown))
+    runs = range(len(number) - _TELLING_RUN + 1)
+    if any(number[i : i + _TELLING_RUN] in left for i in runs):
+        return True
     for part in _PART.findall(fold(clean(surface))):
         digits = sum(map(str.isdigit, part))
         if digits >= _TELLING_DIGITS and part in shown:
@@ -88,6 +96,10 @@ def _tells(surface: str, masked: str) -> bool:
         if len(part) >= _TELLING_LETTERS and part in words and part not in _CARRIED:
             return True
     return False
+
+
+def _letters(text: str) -> str:
+    return "".join(_PART.findall(fold(clean(_PLACEHOLDER.sub(" ", text)))))
 
 
 # Words of the sentences around the plants, and of plants that name a thing and nobody.
