@@ -56,6 +56,7 @@ def configured(settings: Settings) -> ConfiguredModel:
         budget=budget,
         price=None if budget is None else budget.price,
         batch=_batch_limits(settings),
+        context_cache=settings.llm_context_cache == "auto",
     )
     return ConfiguredModel(provider, limits, why_none)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -43,6 +44,7 @@ RETRIED_CODES = [408, 500, 502, 503, 504]
 REFUSALS = frozenset(
     {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "MODEL_ARMOR"}
 )
+_NOT_KEPT = frozenset({"http_400", "http_403", "http_404"})
 ENDED = ("stop", "none")
 _TRANSPORTS = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "anyio", "ssl"})
 _WRONG_ADDRESS = frozenset({"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"})
@@ -67,6 +69,7 @@ class GeminiProvider:
     max_delay: float = 30.0
     jitter: float = 1.0
     _client: genai.Client | None = field(default=None, init=False, repr=False)
+    _kept: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self | None:
@@ -90,13 +93,49 @@ class GeminiProvider:
 
     async def generate(self, request: Request) -> Answer:
         """Ask once; the SDK repeats on 5xx, time-outs and lost connections. See Provider."""
+        kept = self._kept.get(request.system)
+        try:
+            return await self._generate(request, kept)
+        except ConfigError as error:
+            if kept is None or error.error_class not in _NOT_KEPT:
+                raise
+            # What was kept has run out, or was never good for this: without it, then.
+            self._kept.pop(request.system, None)
+            return await self._generate(request, None)
+
+    async def cache_instructions(self, system: str, seconds: int) -> int | None:
+        """Have the vendor keep ``system``; see CachingProvider."""
+        from google.genai import errors, types
+
+        client = self._client or self._open()
+        try:
+            async with asyncio.timeout(self.deadline):
+                made = await client.aio.caches.create(
+                    model=self.model,
+                    config=types.CreateCachedContentConfig(
+                        system_instruction=system, ttl=f"{seconds}s"
+                    ),
+                )
+        except (errors.APIError, ValueError):
+            return None
+        except Exception as error:
+            if not is_transport(error):
+                raise
+            return None
+        if not made.name:
+            return None
+        self._kept[system] = made.name
+        told = made.usage_metadata
+        return (told.total_token_count if told else None) or len(system.encode())
+
+    async def _generate(self, request: Request, kept: str | None) -> Answer:
         client = self._client or self._open()
         from google.genai import errors
 
         try:
             async with asyncio.timeout(self.deadline):
                 response = await client.aio.models.generate_content(
-                    model=self.model, contents=request.text, config=config_of(request)
+                    model=self.model, contents=request.text, config=config_of(request, kept)
                 )
         except errors.APIError as error:
             self._raise_api_error(error)
@@ -115,6 +154,11 @@ class GeminiProvider:
 
     async def aclose(self) -> None:
         if self._client is not None:
+            for name in self._kept.values():
+                # Where that fails it runs out by itself within the hour.
+                with suppress(Exception):
+                    await self._client.aio.caches.delete(name=name)
+            self._kept.clear()
             await self._client.aio.aclose()
             self._client.close()
             self._client = None
@@ -181,11 +225,13 @@ def raise_for_status(
     ) from None
 
 
-def config_of(request: Request) -> types.GenerateContentConfig:
+def config_of(request: Request, kept: str | None = None) -> types.GenerateContentConfig:
+    """The SDK's form of a request; ``kept`` names instructions the vendor has already."""
     from google.genai import types
 
     return types.GenerateContentConfig(
-        system_instruction=request.system,
+        system_instruction=request.system if kept is None else None,
+        cached_content=kept,
         temperature=request.config.temperature,
         seed=request.config.seed,
         max_output_tokens=request.config.max_output_tokens,

@@ -136,6 +136,35 @@ class Ledger:
                 )
             return Reservation(call_id)
 
+    def reserve_overhead(self, stage: str, worst_case: int) -> int | None:
+        """Write down a cost that belongs to no question; None where a cap is in the way."""
+        with self.conn.transaction():
+            if self.budget is not None and self.budget.exceeded(self.conn, worst_case):
+                return None
+            row = self.conn.execute(
+                "insert into ops.llm_call "
+                "(cache_key, stage, model, state, reserved_micros, price_version) "
+                "values (%s || gen_random_uuid(), %s, %s, 'reserved', %s, %s) returning call_id",
+                [f"{stage}:", stage, self.model, worst_case, self.price_version],
+            ).fetchone()
+            return int(row[0]) if row else None
+
+    def settle_overhead(self, call_id: int, tokens: int, micros: int) -> None:
+        """What it came to; nothing where it was refused."""
+        with self.conn.transaction():
+            self.conn.execute(
+                "update ops.llm_call set state = %s, error_class = %s, input_tokens = %s, "
+                "output_tokens = 0, cached_tokens = 0, cost_micros = %s, "
+                "finished_at = clock_timestamp() where call_id = %s",
+                [
+                    "done" if tokens else "failed",
+                    None if tokens else "refused",
+                    tokens,
+                    micros,
+                    call_id,
+                ],
+            )
+
     def land(
         self,
         user_id: str,

@@ -22,6 +22,13 @@ from analytics_assets.insights.batch_ledger import BatchLedger
 from analytics_assets.insights.batch_round import BatchRound
 from analytics_assets.insights.batching import Batcher, BatchLimits, BatchProvider, reply_of
 from analytics_assets.insights.budget import Budget, why_exceeded
+from analytics_assets.insights.context_cache import STAGE as CACHE_STAGE
+from analytics_assets.insights.context_cache import (
+    TTL_SECONDS,
+    CachingProvider,
+    keeping_micros,
+    worth_keeping,
+)
 from analytics_assets.insights.ledger import WITHDRAWN, Ledger
 from analytics_assets.insights.outcome import StageOutcome
 from analytics_assets.insights.pacing import Pacer
@@ -51,6 +58,7 @@ class Limits:
     budget: Budget | None = None
     price: Price | None = None
     batch: BatchLimits | None = None
+    context_cache: bool = True
 
 
 @dataclass
@@ -81,6 +89,8 @@ class StageRun:
         self.batcher: Batcher | None = None
         self.from_batch: set[str] = set()
         self.batched_usage = NO_USAGE
+        self.overhead_micros = 0
+        self.keeping_tried = False
         # One thread owns the connection, so that a slow commit never holds up the event loop.
         self.database = ThreadPoolExecutor(max_workers=1)
 
@@ -213,9 +223,29 @@ class StageRun:
                 waiting.append((item, asked.attempts.get(item.key, 0) + 1))
         # Where the budget ends, who was never read goes before who is read again.
         waiting.sort(key=lambda one: one[0].row in known.stale)
+        await self._keep_instructions(len(waiting))
         async with asyncio.TaskGroup() as group:
             for item, attempt in waiting:
                 group.create_task(self._ask(item, attempt, scrubber))
+
+    async def _keep_instructions(self, questions: int) -> None:
+        """Have the vendor keep the instructions where that saves money on so many questions."""
+        provider, price, system = self.provider, self.limits.price, self.table.stage.system
+        if self.keeping_tried or price is None or not self.limits.context_cache:
+            return
+        if not isinstance(provider, CachingProvider):
+            return
+        most = worth_keeping(provider.model, price, system, questions)
+        if most is None:
+            return
+        self.keeping_tried = True
+        call_id = await self._db(self.ledger.reserve_overhead, CACHE_STAGE, most)
+        if call_id is None:
+            return
+        tokens = await provider.cache_instructions(system, TTL_SECONDS) or 0
+        cost = keeping_micros(provider.model, price, tokens)
+        await self._db(self.ledger.settle_overhead, call_id, tokens, cost)
+        self.overhead_micros += cost
 
     async def _ask(self, item: Item, attempt: int, scrubber: Scrubber) -> None:
         async with self.slots:
@@ -280,7 +310,7 @@ class StageRun:
         price, batched = self.limits.price, self.batched_usage
         online = cost_micros(price, self.outcome.usage - batched)
         half = cost_micros(price, batched, batched=True)
-        return None if online is None or half is None else online + half
+        return None if online is None or half is None else online + half + self.overhead_micros
 
     @property
     def _stopped(self) -> bool:

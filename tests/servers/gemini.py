@@ -192,6 +192,9 @@ class GeminiServer(Loopback):
     drop_after_accept: bool = False
     hidden: bool = False
     on_batch: Callable[[], None] | None = None
+    kept: dict[str, str] = field(default_factory=dict)
+    keeps: list[str] = field(default_factory=list)
+    least_tokens: int = 1024
 
     def __enter__(self) -> Self:
         self.serve(self._handler())
@@ -212,6 +215,17 @@ class GeminiServer(Loopback):
         seen: list[Logged] = []
         yield seen
         seen.extend(self.requests[before:])
+
+    def keep(self, body: dict[str, Any], raw: str) -> Fault:
+        """Keep instructions, unless they are too short."""
+        text = "".join(part["text"] for part in body["systemInstruction"]["parts"])
+        if len(text) / 4 < self.least_tokens:
+            return refused(400, "INVALID_ARGUMENT")
+        self.keeps.append(raw)
+        name = f"cachedContents/c{len(self.keeps)}"
+        self.kept[name] = text
+        usage = {"totalTokenCount": len(text) // 4}
+        return Fault(body=json.dumps({"name": name, "usageMetadata": usage}))
 
     def accept_batch(self, body: dict[str, Any], raw: str) -> Fault:
         batch = body["batch"]
@@ -281,6 +295,8 @@ class GeminiServer(Loopback):
             return fault
         if logged.headers.get("x-goog-api-key") != self.key:
             return refused(403, "PERMISSION_DENIED")
+        if logged.body.get("cachedContent", "") not in {"", *self.kept}:
+            return refused(403, "PERMISSION_DENIED")
         rule = self.facet_rule if logged.asks_for_facets else self.rule
         parts = [{"text": json.dumps(rule(logged.text))}]
         return _ok(_candidate(parts, "STOP"))
@@ -296,6 +312,9 @@ class GeminiServer(Loopback):
                 raw = self.rfile.read(int(self.headers["content-length"])).decode()
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 body = json.loads(raw)
+                if self.path.endswith("/cachedContents"):
+                    self._send(server.keep(body, raw))
+                    return
                 if self.path.endswith(":batchGenerateContent"):
                     self._send(server.accept_batch(body, raw))
                     return
@@ -305,6 +324,7 @@ class GeminiServer(Loopback):
                 self._send(server.show_batches(self.path))
 
             def do_DELETE(self) -> None:
+                server.kept.pop(self.path.removeprefix("/v1beta/"), None)
                 self._send(server.delete_batch(self.path))
 
             def _send(self, response: Fault) -> None:
