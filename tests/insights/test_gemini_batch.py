@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from insights_company import DAY, LIMITS, MODEL, NEXT, NOW, Company
@@ -21,6 +22,7 @@ from analytics_assets.insights.gemini_batch import GeminiBatchProvider
 from analytics_assets.insights.outcome import StageOutcome
 from analytics_assets.insights.pricing import price_of
 from analytics_assets.insights.running import Limits
+from analytics_assets.insights.wording import worded
 from analytics_assets.settings import load_settings
 from analytics_assets.windows import Window
 
@@ -137,18 +139,27 @@ def test_a_batch_that_takes_longer_is_collected_by_a_later_run(
     assert under_way(people) == 0
 
 
-def test_consent_withdrawn_while_answers_are_kept_drops_the_answer(
-    people: Company, gemini: GeminiServer
+def test_consent_withdrawn_before_an_answer_is_kept_drops_the_answer(
+    people: Company, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The rule runs while the batch is read: after the day's users were chosen for sending.
+    # u07 goes while the batch is read, u08 when its answer is about to be kept.
     def withdraw(text: str) -> dict[str, object]:
         if "thing 07" in text:
             people.user("u07", consent=False, since=NOW)
         return wire.facets_by_rules(text)
 
+    def late(answer: Any, stage: Any, text: str, scrubber: Any) -> Any:
+        if "thing 08" in text:
+            people.user("u08", consent=False, since=NOW)
+        return worded(answer, stage, text, scrubber)
+
     gemini.facet_rule = withdraw
+    monkeypatch.setattr("analytics_assets.insights.running.worded", late)
     read(people, gemini)
-    assert set(people.facets()) == {(f"u{n:02}", DAY) for n in range(PEOPLE) if n != 7}
+    assert set(people.facets()) == {(f"u{n:02}", DAY) for n in range(PEOPLE) if n not in (7, 8)}
+    dropped = [error for state, error in people.calls() if state == "failed"]
+    assert sorted(map(str, dropped)) == ["batch_unclaimed", "consent_withdrawn"]
+    assert spent(people.conn).today == PEOPLE * BATCHED
     assert under_way(people) == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from insights_company import DAY, MODEL, NOW, Company
+from outbound import USERS, plant, told
 from servers import gemini as wire
 from servers.gemini import GeminiServer
 
@@ -49,7 +51,8 @@ def python(home: Path) -> Path:
 def replies(home: Path) -> Iterator[dict[str, Any]]:
     """Each way a question can end, over one worker."""
     told: dict[str, Any] = {}
-    with GeminiServer() as server:
+    with GeminiServer() as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANALYTICS_DATABASE_URL", "postgresql://secret")
         groups: dict[str, Sequence[wire.Fault]] = {
             "answered": [],
             "server down": [wire.server_error(503)] * 4,
@@ -199,19 +202,20 @@ def test_a_python_without_the_package_is_a_wrong_configuration(gemini: GeminiSer
         assert "install-google-generativeai" in str(reply.advice)
 
 
-def test_the_settings_choose_it_and_it_reads_conversations(
+def test_the_settings_choose_it_and_its_requests_name_nobody(
     company: Company, gemini: GeminiServer, home: Path
 ) -> None:
-    company.user("u1", name="Zorbulon Quixley")
-    company.says("u1", "Quixley says the import fails with an error.")
+    planted = plant(company)
     settings = load_settings(
         as_of=NOW, start_day=DAY, home=home, llm_provider="google_generativeai",
         gemini_api_key=gemini.key, gemini_base_url=gemini.url, scrub_ner="off",
+        llm_requests_per_minute=100_000,
     )  # fmt: skip
     outcome = read_window(company.database, Window.of_day(DAY), settings)
-    assert (outcome.analysed, outcome.complete) == (1, True)
-    assert company.facets("model")["u1", DAY]["outcome"] == "not_achieved"
-    assert "quixley" not in gemini.requests[0].raw.lower()
+    assert (outcome.analysed, outcome.complete) == (USERS, True)
+    bodies = [json.dumps(json.loads(r.raw), ensure_ascii=False) for r in gemini.requests]
+    assert len(bodies) == USERS
+    assert told(planted, bodies) == set()
     elsewhere = load_settings(
         start_day=DAY, home=home / "none", llm_provider="google_generativeai", gemini_api_key="k"
     )
