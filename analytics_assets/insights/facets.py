@@ -274,18 +274,19 @@ def facets_of_users(
 def read_window(database: Database, window: Window, settings: Settings) -> StageOutcome:
     """Bring ``insights.conversation_facets`` of the window up to date as the settings say."""
     from analytics_assets.insights.configured import configured
-    from analytics_assets.insights.ner import recogniser_of
+    from analytics_assets.insights.ner import closing, recogniser_of
 
     model = configured(settings)
-    return read_conversations(
-        lambda: database.connect("analytics_pipeline"),
-        window,
-        model.provider,
-        settings.now(),
-        model.limits,
-        why_none=model.why_none or NO_MODEL,
-        ner=recogniser_of(settings),
-    )
+    with closing(recogniser_of(settings)) as ner:
+        return read_conversations(
+            lambda: database.connect("analytics_pipeline"),
+            window,
+            model.provider,
+            settings.now(),
+            model.limits,
+            why_none=model.why_none or NO_MODEL,
+            ner=ner,
+        )
 
 
 def read_conversations(
@@ -301,7 +302,8 @@ def read_conversations(
     """Bring ``insights.conversation_facets`` of the window up to date.
 
     ``connect`` opens a connection as the pipeline's role; ``provider`` is closed at the end.
-    Without one, and where it fails, rules stand in. Raises psycopg.Error only.
+    Without one, and where it fails, rules stand in. Raises psycopg.Error, and RecogniserLost where
+    ``ner`` ends: nothing is sent that it has not seen.
     """
     with connect() as conn:
         selection = Selection.of(conn, window, now)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -53,6 +53,16 @@ def recogniser_of(settings: Settings) -> Recogniser | None:
     if settings.scrub_ner == "off" or not is_installed():
         return None
     return Recogniser()
+
+
+@contextmanager
+def closing(recogniser: Recogniser | None) -> Iterator[Recogniser | None]:
+    """End the process of ``recogniser``, if there is one, on leaving."""
+    try:
+        yield recogniser
+    finally:
+        if recogniser is not None:
+            recogniser.close()
 
 
 class Recogniser:

@@ -87,7 +87,7 @@ def preview(
         table.user_id = user_id
         conn.commit()
         if ask:
-            StageRun(conn, table, window, now, model.limits, model.provider).run()
+            StageRun(conn, table, window, now, model.limits, model.provider, whole=False).run()
         fingerprint = dict(model.provider.fingerprint()) if model.provider else {}
         with conn.transaction():
             items, _ = table.prepare(found, table.users(found), fingerprint)

@@ -63,7 +63,9 @@ class Limits:
 
 @dataclass
 class StageRun:
-    """One run of one stage; use ``run``."""
+    """One run of one stage; use ``run``. ``whole``: the table is about all rows of the window, so
+    that an answer nobody takes is one nobody wants; else batches are left alone.
+    """
 
     conn: psycopg.Connection[Any]
     table: AnswerTable
@@ -72,6 +74,7 @@ class StageRun:
     limits: Limits
     provider: Provider | None
     why_none: str = NO_MODEL
+    whole: bool = True
     outcome: StageOutcome = field(init=False)
 
     def __post_init__(self) -> None:
@@ -132,7 +135,7 @@ class StageRun:
             await self._in_batches(provider, days, fingerprint)
             for day in days:
                 await self._day(day, fingerprint)
-            if self.batcher is not None:
+            if self.batcher is not None and self.whole:
                 await self.batcher.finish()
         except BaseExceptionGroup as group:
             raise _first(group) from None
@@ -148,11 +151,16 @@ class StageRun:
         if not isinstance(provider, BatchProvider):
             return
         limits = self.limits.batch
+        # All days of the window: a batch may be about one whose messages are gone by now.
+        days_of = frozenset(self.window.days())
         batcher = self.batcher = Batcher(
-            provider, BatchLedger(self.ledger), limits or BatchLimits(), frozenset(days), self._db
+            provider, BatchLedger(self.ledger), limits or BatchLimits(), days_of, self._db
         )
         try:
-            await BatchRound(self.work, batcher, limits, self._db).run(days, fingerprint)
+            if self.whole:
+                await BatchRound(self.work, batcher, limits, self._db).run(days, fingerprint)
+            else:
+                await batcher.recover()
         except ProviderError as error:
             # The online way is still open; what was submitted is found by a later run.
             self.outcome.errors[f"batch_{error.error_class}"] += 1

@@ -20,6 +20,7 @@ from analytics_assets.insights.configured import configured
 from analytics_assets.insights.facets import read_conversations
 from analytics_assets.insights.gemini_batch import GeminiBatchProvider
 from analytics_assets.insights.outcome import StageOutcome
+from analytics_assets.insights.preview import preview
 from analytics_assets.insights.pricing import price_of
 from analytics_assets.insights.running import Limits
 from analytics_assets.insights.wording import worded
@@ -185,6 +186,31 @@ def test_a_run_over_another_day_has_the_day_of_a_finished_batch_rebuilt(
     assert read(people, gemini).batched == PEOPLE
 
 
+def test_a_batch_about_a_day_whose_messages_are_gone_is_settled(
+    people: Company, gemini: GeminiServer
+) -> None:
+    gemini.batch_state = "BATCH_STATE_RUNNING"
+    read(people, gemini)
+    gemini.batch_state = "BATCH_STATE_SUCCEEDED"
+    people.conn.execute("truncate raw.messages, insights.conversation_facets")
+    read(people, gemini)
+    assert (under_way(people), gemini.batches[0].deleted) == (0, True)
+    assert spent(people.conn).today == PEOPLE * BATCHED
+
+
+def test_looking_at_one_user_leaves_batches_alone(people: Company, gemini: GeminiServer) -> None:
+    gemini.batch_state = "BATCH_STATE_RUNNING"
+    read(people, gemini)
+    gemini.batch_state = "BATCH_STATE_SUCCEEDED"
+    settings = load_settings(
+        as_of=NOW, start_day=DAY, gemini_api_key=gemini.key, gemini_base_url=gemini.url,
+        scrub_ner="off",
+    )  # fmt: skip
+    (shown,) = preview(people.database, settings, "u03", DAY, ask=True)
+    assert "rules" in shown.answered_by
+    assert (under_way(people), gemini.requests) == (PEOPLE, [])
+
+
 def test_a_batch_that_failed_is_sent_once_more_and_then_asked_online(
     people: Company, gemini: GeminiServer
 ) -> None:
@@ -201,10 +227,11 @@ def test_a_batch_that_failed_is_sent_once_more_and_then_asked_online(
     assert len(gemini.requests) == PEOPLE
 
 
+@pytest.mark.parametrize("told", [None, wire.server_error(503), wire.html()])
 def test_a_batch_whose_acceptance_was_not_heard_is_found_and_not_created_twice(
-    people: Company, gemini: GeminiServer
+    people: Company, gemini: GeminiServer, told: wire.Fault | None
 ) -> None:
-    gemini.drop_after_accept = True
+    gemini.drop_after_accept, gemini.fault_after_accept = True, told
     outcome = read(people, gemini)
     assert (len(gemini.batches), gemini.requests) == (1, [])
     assert outcome.batched == len(people.facets("model")) == PEOPLE
@@ -214,8 +241,9 @@ def test_a_batch_that_is_not_listed_yet_is_not_sent_again(
     people: Company, gemini: GeminiServer
 ) -> None:
     gemini.drop_after_accept = gemini.hidden = True
-    outcome = read(people, gemini)
-    assert (outcome.not_attempted, len(gemini.batches), gemini.requests) == (PEOPLE, 1, [])
+    for _ in range(2):
+        outcome = read(people, gemini)
+        assert (outcome.not_attempted, len(gemini.batches), gemini.requests) == (PEOPLE, 1, [])
     gemini.hidden = False
     outcome = read(people, gemini)
     assert (outcome.batched, len(gemini.batches), gemini.requests) == (PEOPLE, 1, [])

@@ -189,6 +189,9 @@ def test_a_sentence_in_general_words_is_kept_as_it_is(sentence: str) -> None:
         ("U met Ana Bell Carol Dunn.", None),
         ("U cannot load the file anna gave me", None),
         ("U said: my import keeps failing at night.", None),
+        ("U put it into {a: 1} at last.", None),
+        ("U saw that the import keeps failing at night again.", None),
+        ("Told to judge only what the transcript shows, where it does not show it.", None),
         ("[NAME_1] asked for a report.", "[NAME_1] asked for a report."),
     ],
 )

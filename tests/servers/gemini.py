@@ -175,7 +175,7 @@ class GeminiServer(Loopback):
 
     A batch stands in the state of ``batch_states`` at its place, else in ``batch_state``;
     ``item_faults`` maps a word of a text to the error its item gets; with ``drop_after_accept``
-    a batch is accepted and the connection closed.
+    a batch is accepted and the connection closed, with ``fault_after_accept`` that is answered.
     """
 
     rule: Rule = answer_by_rules
@@ -190,6 +190,7 @@ class GeminiServer(Loopback):
     batch_faults: list[Fault] = field(default_factory=list)
     item_faults: dict[str, dict[str, Any]] = field(default_factory=dict)
     drop_after_accept: bool = False
+    fault_after_accept: Fault | None = None
     hidden: bool = False
     on_batch: Callable[[], None] | None = None
     kept: dict[str, str] = field(default_factory=dict)
@@ -240,6 +241,8 @@ class GeminiServer(Loopback):
             self.batches.append(Batch(name, batch["displayName"], items, raw))
         if self.on_batch is not None:
             self.on_batch()
+        if self.fault_after_accept is not None:
+            return self.fault_after_accept
         if self.drop_after_accept:
             gone = threading.Event()
             gone.set()

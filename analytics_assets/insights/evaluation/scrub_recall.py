@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from analytics_assets.insights.evaluation import planted_identifiers as planted
 from analytics_assets.insights.evaluation.measure import Measure
 from analytics_assets.insights.evaluation.planted_identifiers import Plant
 from analytics_assets.insights.lexicon import Lexicon, clean, fold
+from analytics_assets.insights.ner import Recogniser, closing, is_installed
 from analytics_assets.insights.scrub import Scrubber
-
-if TYPE_CHECKING:
-    from analytics_assets.insights.ner import Recogniser
 
 KNOWN_LIMIT = 0.999
 STRUCTURED_LIMIT = 0.99
@@ -30,11 +27,18 @@ _TELLING_DIGITS = 4
 _TELLING_RUN = 5
 
 
-def measures(recogniser: Recogniser | None = None) -> list[Measure]:
+def measures(*, names: bool | None = None) -> list[Measure]:
     """Recall of the dictionary, of the shapes, and of names nobody knew, one row a language.
 
-    Without a ``recogniser`` the last say what the other two layers make of them.
+    ``names``: with the third layer (default: where it is installed); without it the last rows say
+    what the other two layers make of them.
     """
+    wanted = is_installed() if names is None else names
+    with closing(Recogniser() if wanted else None) as recogniser:
+        return _measures(recogniser)
+
+
+def _measures(recogniser: Recogniser | None) -> list[Measure]:
     identifiers, known = planted.known()
     dictionary = Scrubber(Lexicon.of(identifiers))
     structured = planted.structured()
