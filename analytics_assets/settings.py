@@ -22,6 +22,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "ANALYTICS_"
 DEPLOYMENT_FILE = "deployment.env"
+_NEEDED_BY_PROGRAMS = frozenset(
+    ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "PATH", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR",
+     "SSL_CERT_FILE", "TMPDIR", "TZ")
+)  # fmt: skip
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -47,10 +51,16 @@ class Settings(BaseSettings):
     gemini_api_key: SecretStr | None = None
     gemini_model: str = "gemini-2.5-flash-lite"
     gemini_base_url: str | None = None
-    llm_provider: Literal["gemini", "openai_compatible", "none"] = "gemini"
+    llm_provider: Literal["gemini", "openai_compatible", "google_generativeai", "none"] = "gemini"
+    google_generativeai_python: Path | None = None
     llm_base_url: str | None = None
     llm_model: str | None = None
     llm_api_key: SecretStr | None = None
+    llm_batch: Literal["auto", "on", "off"] = "auto"
+    llm_batch_questions: int = Field(default=100, ge=1, le=1_000_000)
+    llm_batch_wait_minutes: float = Field(default=10.0, ge=0, le=1440)
+    llm_context_cache: Literal["auto", "off"] = "auto"
+    scrub_ner: Literal["auto", "on", "off"] = "auto"
     llm_daily_budget_usd: float = Field(default=5.0, ge=0, le=1_000_000)
     llm_monthly_budget_usd: float = Field(default=50.0, ge=0, le=1_000_000)
     llm_input_usd_per_million: float | None = Field(default=None, ge=0, le=10_000)
@@ -101,6 +111,7 @@ class Settings(BaseSettings):
         "llm_base_url",
         "llm_model",
         "llm_api_key",
+        "google_generativeai_python",
         mode="before",
     )
     @classmethod
@@ -195,6 +206,15 @@ def write_deployment_file(home: Path, values: dict[str, str]) -> Path:
 def child_environment(extra: dict[str, str]) -> dict[str, str]:
     """The environment of a child process: this one's plus ``extra``."""
     return {**os.environ, **extra}
+
+
+def lean_environment() -> dict[str, str]:
+    """What a child process needs to run and to reach the network; no setting of the platform."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in _NEEDED_BY_PROGRAMS or name.lower().endswith("_proxy")
+    }
 
 
 def export_to_process(values: dict[str, str]) -> None:

@@ -158,10 +158,30 @@ def _sources(settings: Settings) -> Finding:
     return Finding("sources", "ok", str(file))
 
 
-def _key(settings: Settings) -> Finding:
-    if settings.gemini_api_key is None:
-        return Finding("model key", "note", f"{PREFIX}GEMINI_API_KEY is not set: no LLM insights")
-    return Finding("model key", "ok", f"set, for {settings.gemini_model}")
+def _model(settings: Settings) -> Finding:
+    from analytics_assets.insights.configured import configured
+
+    model = configured(settings)
+    if model.provider is None:
+        return Finding("model key", "note", f"no LLM insights: {model.why_none}")
+    return Finding("model key", "ok", f"{model.provider.model} ({settings.llm_provider})")
+
+
+def _names(settings: Settings) -> Finding:
+    from analytics_assets.insights.ner import NOT_INSTALLED, is_installed
+
+    if settings.scrub_ner == "off":
+        return Finding("scrubbing", "note", f"by dictionary and shapes ({PREFIX}SCRUB_NER is off)")
+    if is_installed():
+        return Finding("scrubbing", "ok", "by dictionary, shapes and recognition of names")
+    if settings.scrub_ner == "on":
+        return Finding("scrubbing", "wrong", NOT_INSTALLED)
+    return Finding(
+        "scrubbing",
+        "note",
+        "by dictionary and shapes; `pip install 'analytics-assets[scrub]'` adds names that no "
+        "dictionary holds",
+    )
 
 
 def _clock(settings: Settings) -> Finding:
@@ -175,5 +195,5 @@ def _clock(settings: Settings) -> Finding:
 
 
 _LOOKS: tuple[Callable[[Settings], Finding], ...] = (
-    _clock, _disk, _ports, _database, _manifest, _sources, _key,
+    _clock, _disk, _ports, _database, _manifest, _sources, _model, _names,
 )  # fmt: skip

@@ -98,3 +98,16 @@ def preview(
         print(f"--- answer ({one.answered_by})")
         for name, value in one.answer.items():
             print(f"{name}: {value}")
+
+
+@app.command("install-google-generativeai")
+def install_google_generativeai() -> None:
+    """Make the environment of ANALYTICS_LLM_PROVIDER=google_generativeai (about 170 MB)."""
+    from analytics_assets.insights import google_generativeai_setup as setup
+
+    settings = settings_or_exit()
+    with told_plainly(setup.SetupFailed):
+        python = setup.install(settings.home)
+    console.print(
+        f"installed for {python}; set ANALYTICS_LLM_PROVIDER=google_generativeai to use it"
+    )

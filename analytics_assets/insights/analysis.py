@@ -17,13 +17,14 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 from pydantic import BaseModel
 
+from analytics_assets.insights.answer_table import Item, Known
 from analytics_assets.insights.cache_key import cache_key, text_digest
 from analytics_assets.insights.configured import NO_KEY, configured
 from analytics_assets.insights.facets import facets_of_users
 from analytics_assets.insights.outcome import StageOutcome
 from analytics_assets.insights.prompts import USER_INSIGHT, day_of_facets
 from analytics_assets.insights.provider import Provider
-from analytics_assets.insights.running import Connect, Item, Known, Limits, StageRun
+from analytics_assets.insights.running import Connect, Limits, StageRun
 from analytics_assets.insights.scrub import Placeholders, Scrubber
 from analytics_assets.insights.scrubbing import Scrubbers
 from analytics_assets.insights.selection import Selection
@@ -95,7 +96,7 @@ class UserInsightTable:
             told = day_of_facets(of_user, counts.get(user_id, {}))
             text = scrubber.scrub(told, Placeholders())
             digest = text_digest(text, keys[user_id])
-            key = cache_key(USER_INSIGHT, digest, fingerprint)
+            key = cache_key(USER_INSIGHT, digest, fingerprint, scrubber.version)
             items.append(Item(user_id, day, "", text, digest, key))
         return items, scrubber
 

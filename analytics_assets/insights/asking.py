@@ -24,6 +24,7 @@ from analytics_assets.insights.provider import (
     Usage,
 )
 from analytics_assets.insights.stage import CANARY, REPAIR_NOTE
+from analytics_assets.insights.wording import leaks_canary
 
 State = Literal["done", "failed", "poison"]
 
@@ -112,7 +113,7 @@ class Asker:
 
 def validated(answer: Answer, schema: type[BaseModel]) -> BaseModel:
     """The object in an answer. Raises UnusableError naming fields, never values."""
-    if CANARY in answer.text:
+    if leaks_canary(answer.text, CANARY):
         raise UnusableError("instructions_leaked", "it broke rule 6", answer.usage)
     try:
         return schema.model_validate_json(answer.text)

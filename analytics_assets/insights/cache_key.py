@@ -21,9 +21,16 @@ from analytics_assets.insights.stage import Stage
 from analytics_assets.insights.taxonomy import TAXONOMY_VERSION
 
 
-def cache_key(stage: Stage, digest: str, provider: Mapping[str, str]) -> str:
-    """Hex digest for the question of ``stage`` about the text of ``digest`` put to ``provider``."""
-    return _hash({**_constants(stage, provider), "text": digest})
+def cache_key(
+    stage: Stage, digest: str, provider: Mapping[str, str], scrubber: str | None = None
+) -> str:
+    """Hex digest for the question of ``stage`` about the text of ``digest`` put to ``provider``.
+
+    ``scrubber`` is the version of the layers that masked the text; default: the first two.
+    """
+    return _hash(
+        {**_constants(stage, provider), "scrubber": scrubber or SCRUBBER_VERSION, "text": digest}
+    )
 
 
 def text_digest(text: str, user_key: bytes) -> str:
@@ -38,7 +45,6 @@ def _constants(stage: Stage, provider: Mapping[str, str]) -> dict[str, Any]:
         "schema": _hash(stage.answer.model_json_schema()),
         "generation": asdict(stage.config),
         "provider": dict(provider),
-        "scrubber": SCRUBBER_VERSION,
         "taxonomy": TAXONOMY_VERSION,
     }
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from analytics_assets.insights.batching import BatchLimits
 from analytics_assets.insights.budget import Budget
+from analytics_assets.insights.ner import NOT_INSTALLED, is_installed
 from analytics_assets.insights.provider import Provider
 from analytics_assets.insights.running import Limits
 
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 
 NO_KEY = "ANALYTICS_GEMINI_API_KEY is not set"
 NO_ADDRESS = "ANALYTICS_LLM_BASE_URL and ANALYTICS_LLM_MODEL are not both set"
+NO_ENVIRONMENT = (
+    "google-generativeai is not installed (run `analytics-assets insights "
+    "install-google-generativeai`)"
+)
 SWITCHED_OFF = "ANALYTICS_LLM_PROVIDER is none"
 
 
@@ -49,8 +55,20 @@ def configured(settings: Settings) -> ConfiguredModel:
         settings.llm_concurrency,
         budget=budget,
         price=None if budget is None else budget.price,
+        batch=_batch_limits(settings),
+        context_cache=settings.llm_context_cache == "auto",
     )
     return ConfiguredModel(provider, limits, why_none)
+
+
+def _batch_limits(settings: Settings) -> BatchLimits | None:
+    if settings.llm_batch == "off":
+        return None
+    return BatchLimits(
+        least=settings.llm_batch_questions,
+        wait=60 * settings.llm_batch_wait_minutes,
+        open_day=settings.llm_batch == "on",
+    )
 
 
 def why_no_model(settings: Settings) -> str | None:
@@ -61,12 +79,21 @@ def why_no_model(settings: Settings) -> str | None:
 def _provider(settings: Settings) -> tuple[Provider | None, str | None]:
     if settings.llm_provider == "none":
         return None, SWITCHED_OFF
+    if settings.scrub_ner == "on" and not is_installed():
+        return None, NOT_INSTALLED
     if settings.llm_provider == "openai_compatible":
         from analytics_assets.insights.openai_compatible import OpenAiCompatibleProvider
 
         own = OpenAiCompatibleProvider.from_settings(settings)
         return own, None if own else NO_ADDRESS
-    from analytics_assets.insights.gemini import GeminiProvider
+    if settings.llm_provider == "google_generativeai":
+        from analytics_assets.insights.google_generativeai import GoogleGenerativeAiProvider
 
-    found = GeminiProvider.from_settings(settings)
+        old = GoogleGenerativeAiProvider.from_settings(settings)
+        if old is None:
+            return None, NO_KEY if settings.gemini_api_key is None else NO_ENVIRONMENT
+        return old, None
+    from analytics_assets.insights.gemini_batch import GeminiBatchProvider
+
+    found = GeminiBatchProvider.from_settings(settings)
     return found, None if found else NO_KEY

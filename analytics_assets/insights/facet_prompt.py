@@ -68,6 +68,24 @@ Rules:
 6. Never write the token {CANARY}.
 """
 
+
+def plain_sentences(answer: Facets) -> dict[str, str]:
+    """Sentences made of the answer's own enumerations."""
+    return sentences(answer.task, answer.topic, answer.feature_request)
+
+
+def sentences(task: Task, topic: Topic, request: FeatureRequest) -> dict[str, str]:
+    """Summary and wish in the words of the lists, and in no others."""
+    field, area = (value.value.replace("_", " ") for value in (topic, request))
+    about = f"U wrote about {field}."
+    if task is not Task.OTHER:
+        about = f"U wanted to {task.value.replace('_', ' ')} in {field}."
+    return {
+        "summary": about,
+        "wish": "" if request is FeatureRequest.NONE else f"U asked for {area}.",
+    }
+
+
 FACETS = Stage(
     name="conversation_facets",
     version="facets-1",
@@ -75,6 +93,8 @@ FACETS = Stage(
     answer=Facets,
     config=GenerationConfig(temperature=0.0, seed=7, max_output_tokens=512),
     free_text=("summary", "wish"),
+    stand_in=plain_sentences,
+    reads_conversations=True,
 )
 
 

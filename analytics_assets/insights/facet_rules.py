@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TypeVar
 
-from analytics_assets.insights.facet_prompt import Facets
+from analytics_assets.insights.facet_prompt import Facets, sentences
 from analytics_assets.insights.taxonomy import FeatureRequest, Friction, Outcome, Task, Topic
 
 RULES_VERSION = "rules-1"
@@ -147,10 +147,7 @@ def facets_by_rules(transcript: str) -> Facets:
         friction=friction,
         sentiment=_sentiment(text, friction),
         feature_request=request,
-        summary=f"U wanted to {_words(task)} in {_words(topic)}."
-        if task is not Task.OTHER
-        else f"U wrote about {_words(topic)}.",
-        wish="" if request is FeatureRequest.NONE else f"U asked for {_words(request)}.",
+        **sentences(task, topic, request),
     )
 
 
@@ -182,7 +179,3 @@ def _strongest(
     }
     best = max(scores.values(), default=0)
     return next((value for value, score in scores.items() if score == best > 0), otherwise)
-
-
-def _words(value: StrEnum) -> str:
-    return value.value.replace("_", " ")

@@ -17,13 +17,14 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from pydantic import BaseModel
 
+from analytics_assets.insights.answer_table import Item, Known
 from analytics_assets.insights.cache_key import cache_key, text_digest
 from analytics_assets.insights.facet_prompt import FACETS, Facets, transcript
 from analytics_assets.insights.facet_rules import RULES_VERSION, facets_by_rules
 from analytics_assets.insights.outcome import StageOutcome
 from analytics_assets.insights.provider import Provider
-from analytics_assets.insights.running import Connect, Item, Known, Limits, StageRun
-from analytics_assets.insights.scrub import Placeholders, Scrubber
+from analytics_assets.insights.running import Connect, Limits, StageRun
+from analytics_assets.insights.scrub import NameFinder, Placeholders, Scrubber
 from analytics_assets.insights.scrubbing import Scrubbers
 from analytics_assets.insights.selection import Selection
 from analytics_assets.insights.stage import Stage
@@ -105,11 +106,12 @@ class FacetTable:
 
     conn: psycopg.Connection[Any]
     selection: Selection
+    ner: NameFinder | None = None
     name: str = field(default=TABLE, init=False)
     stage: Stage = field(default=FACETS, init=False)
 
     def __post_init__(self) -> None:
-        self.scrubbers = Scrubbers(self.conn)
+        self.scrubbers = Scrubbers(self.conn, self.ner)
 
     def days(self) -> list[date]:
         return self.selection.days(self.conn)
@@ -142,7 +144,7 @@ class FacetTable:
                     one.conversation_id,
                     text,
                     digest,
-                    cache_key(FACETS, digest, fingerprint),
+                    cache_key(FACETS, digest, fingerprint, scrubber.version),
                     (one.user_messages,),
                 )
             )
@@ -272,16 +274,19 @@ def facets_of_users(
 def read_window(database: Database, window: Window, settings: Settings) -> StageOutcome:
     """Bring ``insights.conversation_facets`` of the window up to date as the settings say."""
     from analytics_assets.insights.configured import configured
+    from analytics_assets.insights.ner import closing, recogniser_of
 
     model = configured(settings)
-    return read_conversations(
-        lambda: database.connect("analytics_pipeline"),
-        window,
-        model.provider,
-        settings.now(),
-        model.limits,
-        why_none=model.why_none or NO_MODEL,
-    )
+    with closing(recogniser_of(settings)) as ner:
+        return read_conversations(
+            lambda: database.connect("analytics_pipeline"),
+            window,
+            model.provider,
+            settings.now(),
+            model.limits,
+            why_none=model.why_none or NO_MODEL,
+            ner=ner,
+        )
 
 
 def read_conversations(
@@ -292,16 +297,18 @@ def read_conversations(
     limits: Limits | None = None,
     *,
     why_none: str = NO_MODEL,
+    ner: NameFinder | None = None,
 ) -> StageOutcome:
     """Bring ``insights.conversation_facets`` of the window up to date.
 
     ``connect`` opens a connection as the pipeline's role; ``provider`` is closed at the end.
-    Without one, and where it fails, rules stand in. Raises psycopg.Error only.
+    Without one, and where it fails, rules stand in. Raises psycopg.Error, and RecogniserLost where
+    ``ner`` ends: nothing is sent that it has not seen.
     """
     with connect() as conn:
         selection = Selection.of(conn, window, now)
         conn.commit()
-        table = FacetTable(conn, selection)
+        table = FacetTable(conn, selection, ner)
         run = StageRun(conn, table, window, now, limits or Limits(), provider, why_none)
         outcome = run.run()
         outcome.by_rules, outcome.rules_since = table.rules_in_window()

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from analytics_assets.insights.provider import (
     NO_USAGE,
@@ -43,6 +44,8 @@ RETRIED_CODES = [408, 500, 502, 503, 504]
 REFUSALS = frozenset(
     {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "MODEL_ARMOR"}
 )
+_NOT_KEPT = frozenset({"http_400", "http_403", "http_404"})
+ENDED = ("stop", "none")
 _TRANSPORTS = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "anyio", "ssl"})
 _WRONG_ADDRESS = frozenset({"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"})
 # Raised before a request is on its way.
@@ -66,9 +69,10 @@ class GeminiProvider:
     max_delay: float = 30.0
     jitter: float = 1.0
     _client: genai.Client | None = field(default=None, init=False, repr=False)
+    _kept: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> GeminiProvider | None:
+    def from_settings(cls, settings: Settings) -> Self | None:
         """The configured provider, or None without ``ANALYTICS_GEMINI_API_KEY``."""
         if settings.gemini_api_key is None:
             return None
@@ -89,13 +93,49 @@ class GeminiProvider:
 
     async def generate(self, request: Request) -> Answer:
         """Ask once; the SDK repeats on 5xx, time-outs and lost connections. See Provider."""
+        kept = self._kept.get(request.system)
+        try:
+            return await self._generate(request, kept)
+        except ConfigError as error:
+            if kept is None or error.error_class not in _NOT_KEPT:
+                raise
+            # What was kept has run out, or was never good for this: without it, then.
+            self._kept.pop(request.system, None)
+            return await self._generate(request, None)
+
+    async def cache_instructions(self, system: str, seconds: int) -> int | None:
+        """Have the vendor keep ``system``; see CachingProvider."""
+        from google.genai import errors, types
+
+        client = self._client or self._open()
+        try:
+            async with asyncio.timeout(self.deadline):
+                made = await client.aio.caches.create(
+                    model=self.model,
+                    config=types.CreateCachedContentConfig(
+                        system_instruction=system, ttl=f"{seconds}s"
+                    ),
+                )
+        except (errors.APIError, ValueError):
+            return None
+        except Exception as error:
+            if not is_transport(error):
+                raise
+            return None
+        if not made.name:
+            return None
+        self._kept[system] = made.name
+        told = made.usage_metadata
+        return (told.total_token_count if told else None) or len(system.encode())
+
+    async def _generate(self, request: Request, kept: str | None) -> Answer:
         client = self._client or self._open()
         from google.genai import errors
 
         try:
             async with asyncio.timeout(self.deadline):
                 response = await client.aio.models.generate_content(
-                    model=self.model, contents=request.text, config=_config(request)
+                    model=self.model, contents=request.text, config=config_of(request, kept)
                 )
         except errors.APIError as error:
             self._raise_api_error(error)
@@ -107,13 +147,18 @@ class GeminiProvider:
                 "unreadable_answer", tries=UNREADABLE_TRIES, maybe_billed=True
             ) from None
         except Exception as error:
-            if not _is_transport(error):
+            if not is_transport(error):
                 raise
             self._raise_transport_error(error)
-        return _answer(response)
+        return answer_of(response)
 
     async def aclose(self) -> None:
         if self._client is not None:
+            for name in self._kept.values():
+                # Where that fails it runs out by itself within the hour.
+                with suppress(Exception):
+                    await self._client.aio.caches.delete(name=name)
+            self._kept.clear()
             await self._client.aio.aclose()
             self._client.close()
             self._client = None
@@ -141,25 +186,10 @@ class GeminiProvider:
         return self._client
 
     def _raise_api_error(self, error: errors.APIError) -> NoReturn:
-        code = error.code
-        if code == TOO_MANY_REQUESTS:
-            raise TransientError(
-                "rate_limited", tries=RATE_LIMIT_TRIES, retry_after=_retry_after(error)
-            ) from None
-        if code in RETRIED_CODES or code >= SERVER_ERRORS:
-            raise TransientError(f"http_{code}") from None
-        status = error.status if re.fullmatch(r"[A-Z_]{1,40}", error.status or "") else "ERROR"
-        if code == NOT_FOUND:
-            raise ConfigError(
-                f"http_{code}",
-                f"Gemini does not know the model {self.model!r} ({code} {status}): check "
-                "ANALYTICS_GEMINI_MODEL and ANALYTICS_GEMINI_BASE_URL",
-            ) from None
-        raise ConfigError(
-            f"http_{code}",
-            f"Gemini refused the request ({code} {status}): check ANALYTICS_GEMINI_API_KEY, its "
-            "permissions and billing, and ANALYTICS_GEMINI_MODEL",
-        ) from None
+        body = error.details if isinstance(error.details, dict) else {}
+        headers = getattr(error.response, "headers", None) or {}
+        delay = retry_delay(body, headers)
+        raise_for_status(error.code, error.status or "", delay, self.model)
 
     def _raise_transport_error(self, error: Exception) -> NoReturn:
         name = type(error).__name__
@@ -173,11 +203,35 @@ class GeminiProvider:
         raise TransientError(kind, maybe_billed=True) from None
 
 
-def _config(request: Request) -> types.GenerateContentConfig:
+def raise_for_status(
+    code: int, status: str, delay: float | None, model: str, *, tries: int = 1
+) -> NoReturn:
+    """What an HTTP error of Gemini means. ``tries``: how often what may pass is tried in all."""
+    if code == TOO_MANY_REQUESTS:
+        raise TransientError("rate_limited", tries=RATE_LIMIT_TRIES, retry_after=delay) from None
+    if code in RETRIED_CODES or code >= SERVER_ERRORS:
+        raise TransientError(f"http_{code}", tries=tries) from None
+    name = status if re.fullmatch(r"[A-Z_]{1,40}", status) else "ERROR"
+    if code == NOT_FOUND:
+        raise ConfigError(
+            f"http_{code}",
+            f"Gemini does not know the model {model!r} ({code} {name}): check "
+            "ANALYTICS_GEMINI_MODEL and ANALYTICS_GEMINI_BASE_URL",
+        ) from None
+    raise ConfigError(
+        f"http_{code}",
+        f"Gemini refused the request ({code} {name}): check ANALYTICS_GEMINI_API_KEY, its "
+        "permissions and billing, and ANALYTICS_GEMINI_MODEL",
+    ) from None
+
+
+def config_of(request: Request, kept: str | None = None) -> types.GenerateContentConfig:
+    """The SDK's form of a request; ``kept`` names instructions the vendor has already."""
     from google.genai import types
 
     return types.GenerateContentConfig(
-        system_instruction=request.system,
+        system_instruction=request.system if kept is None else None,
+        cached_content=kept,
         temperature=request.config.temperature,
         seed=request.config.seed,
         max_output_tokens=request.config.max_output_tokens,
@@ -186,23 +240,26 @@ def _config(request: Request) -> types.GenerateContentConfig:
     )
 
 
-def _answer(response: types.GenerateContentResponse) -> Answer:
+def answer_of(response: types.GenerateContentResponse) -> Answer:
     """The answer, or what stood in its place: the SDK raises for none of it."""
-    usage = _usage(response)
     feedback = response.prompt_feedback
-    if feedback is not None and feedback.block_reason is not None:
-        raise RefusedError(f"blocked_{_code(feedback.block_reason)}", usage)
-    if not response.candidates:
-        raise UnusableError("no_answer", "it was empty", usage)
-    reason = response.candidates[0].finish_reason
-    code = _code(reason)
+    blocked = None if feedback is None else feedback.block_reason
+    first = response.candidates[0] if response.candidates else None
+    text = response.text if first is not None and _code(first.finish_reason) in ENDED else None
+    return judged(blocked, None if first is None else first.finish_reason, text, _usage(response))
+
+
+def judged(blocked: Any, finish: Any, text: str | None, usage: Usage) -> Answer:
+    """An answer by why it ended. Raises RefusedError and UnusableError."""
+    if blocked is not None:
+        raise RefusedError(f"blocked_{_code(blocked)}", usage)
+    code = _code(finish)
     if code.upper() in REFUSALS:
         raise RefusedError(f"finish_{code}", usage)
     if code == "max_tokens":
         raise UnusableError("finish_max_tokens", "it was too long and was cut", usage)
-    if code not in ("stop", "none"):
+    if code not in ENDED:
         raise UnusableError(f"finish_{code}", "it ended too early", usage)
-    text = response.text
     if not text:
         raise UnusableError("no_answer", "it was empty", usage)
     return Answer(text, usage)
@@ -226,21 +283,19 @@ def _code(reason: Any) -> str:
     return re.sub(r"[^a-z_]", "", str(getattr(reason, "value", reason)).lower())[:40]
 
 
-def _retry_after(error: errors.APIError) -> float | None:
-    """Seconds the server asks to wait: RetryInfo of the body, else the header."""
-    body = error.details if isinstance(error.details, dict) else {}
-    inner = body.get("error", body)
+def retry_delay(body: Any, headers: Mapping[str, str]) -> float | None:
+    """Seconds the server asks to wait: RetryInfo of the error's body, else the header."""
+    inner = body.get("error", body) if isinstance(body, dict) else None
     details = inner.get("details") if isinstance(inner, dict) else None
     for detail in details if isinstance(details, list) else []:
         delay = detail.get("retryDelay") if isinstance(detail, dict) else None
         if isinstance(delay, str) and (match := _DURATION.fullmatch(delay)):
             return float(match.group(1))
-    headers = getattr(error.response, "headers", None) or {}
     value = str(headers.get("retry-after", ""))
     return float(value) if re.fullmatch(r"\d{1,6}", value) else None
 
 
-def _is_transport(error: Exception) -> bool:
+def is_transport(error: Exception) -> bool:
     return isinstance(error, OSError) or type(error).__module__.split(".")[0] in _TRANSPORTS
 
 

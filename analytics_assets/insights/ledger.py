@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
 import psycopg
@@ -30,6 +30,14 @@ class Reservation(NamedTuple):
 
     call_id: int | None
     refused: str | None = None
+
+
+class BatchPlace(NamedTuple):
+    """The batch a call goes in, what the vendor calls it there, and the day it is about."""
+
+    name: str
+    item_key: str
+    day: date
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,15 @@ class Ledger:
                 poisoned.add(key)
         return Asked(frozenset(poisoned), attempts)
 
-    def reserve(self, user_id: str, key: str, attempt: int, worst_case: int) -> Reservation:
+    def reserve(
+        self,
+        user_id: str,
+        key: str,
+        attempt: int,
+        worst_case: int,
+        *,
+        batch: BatchPlace | None = None,
+    ) -> Reservation:
         """Write down that a call is about to be sent, with the most it can cost."""
         with self.conn.transaction():
             if not consents(self.conn, user_id, self.now):
@@ -99,24 +115,75 @@ class Ledger:
                     return Reservation(None, cap)
             row = self.conn.execute(
                 "insert into ops.llm_call "
-                "(cache_key, stage, model, state, attempt, reserved_micros, price_version) "
-                "values (%s, %s, %s, 'reserved', %s, %s, %s) returning call_id",
-                [key, self.stage, self.model, attempt, worst_case, self.price_version],
+                "(cache_key, stage, model, state, attempt, reserved_micros, price_version, "
+                "batch_name) values (%s, %s, %s, 'reserved', %s, %s, %s, %s) returning call_id",
+                [
+                    key,
+                    self.stage,
+                    self.model,
+                    attempt,
+                    worst_case,
+                    self.price_version,
+                    None if batch is None else batch.name,
+                ],
             ).fetchone()
-            return Reservation(int(row[0]) if row else None)
+            call_id = int(row[0]) if row else None
+            if batch is not None:
+                self.conn.execute(
+                    "insert into vault.batch_items (call_id, batch_name, item_key, day) "
+                    "values (%s, %s, %s, %s)",
+                    [call_id, *batch],
+                )
+            return Reservation(call_id)
+
+    def reserve_overhead(self, stage: str, worst_case: int) -> int | None:
+        """Write down a cost that belongs to no question; None where a cap is in the way."""
+        with self.conn.transaction():
+            if self.budget is not None and self.budget.exceeded(self.conn, worst_case):
+                return None
+            row = self.conn.execute(
+                "insert into ops.llm_call "
+                "(cache_key, stage, model, state, reserved_micros, price_version) "
+                "values (%s || gen_random_uuid(), %s, %s, 'reserved', %s, %s) returning call_id",
+                [f"{stage}:", stage, self.model, worst_case, self.price_version],
+            ).fetchone()
+            return int(row[0]) if row else None
+
+    def settle_overhead(self, call_id: int, tokens: int, micros: int) -> None:
+        """What it came to; nothing where it was refused."""
+        with self.conn.transaction():
+            self.conn.execute(
+                "update ops.llm_call set state = %s, error_class = %s, input_tokens = %s, "
+                "output_tokens = 0, cached_tokens = 0, cost_micros = %s, "
+                "finished_at = clock_timestamp() where call_id = %s",
+                [
+                    "done" if tokens else "failed",
+                    None if tokens else "refused",
+                    tokens,
+                    micros,
+                    call_id,
+                ],
+            )
 
     def land(
-        self, user_id: str, key: str, call_id: int, reply: Reply, keep: Callable[[], None]
+        self,
+        user_id: str,
+        key: str,
+        call_id: int,
+        reply: Reply,
+        keep: Callable[[], None],
+        *,
+        batched: bool = False,
     ) -> bool:
         """Settle the call and ``keep`` its answer in one transaction, or drop the answer where
         consent was withdrawn meanwhile. ``keep`` is not called for a reply without an answer.
         """
         with self.conn.transaction():
             if reply.answer is None:
-                self._settle(call_id, reply, reply.state, reply.error_class)
+                self.settle(call_id, reply, reply.state, reply.error_class, batched=batched)
                 return False
             if not consents(self.conn, user_id, self.now):
-                self._settle(call_id, reply, "failed", WITHDRAWN)
+                self.settle(call_id, reply, "failed", WITHDRAWN, batched=batched)
                 return False
             # One key has one settled call: an earlier one whose answer was deleted makes room.
             self.conn.execute(
@@ -124,7 +191,7 @@ class Ledger:
                 "where cache_key = %s and state = 'done'",
                 [key],
             )
-            self._settle(call_id, reply, "done", None)
+            self.settle(call_id, reply, "done", None, batched=batched)
             keep()
             return True
 
@@ -132,8 +199,17 @@ class Ledger:
     def price_version(self) -> str | None:
         return None if self.price is None else self.price.version
 
-    def _settle(self, call_id: int, reply: Reply, state: str, error_class: str | None) -> None:
-        cost = cost_micros(self.price, reply.usage)
+    def settle(
+        self,
+        call_id: int,
+        reply: Reply,
+        state: str,
+        error_class: str | None,
+        *,
+        batched: bool = False,
+    ) -> None:
+        """Write down how a call ended and what it cost; part of the caller's transaction."""
+        cost = cost_micros(self.price, reply.usage, batched=batched)
         # A failure that was not billed releases its reserve; one that may have been keeps it.
         self.conn.execute(
             "update ops.llm_call set state = %s, error_class = %s, input_tokens = %s, "
@@ -152,3 +228,5 @@ class Ledger:
                 call_id,
             ],
         )
+        if batched:
+            self.conn.execute("delete from vault.batch_items where call_id = %s", [call_id])

@@ -31,7 +31,8 @@ MIN_NUMBER_DIGITS = 5
 MIN_LEET_LETTERS = 4
 MIN_PLURAL_LETTERS = 4
 MIN_LOCAL_PART_LETTERS = 4
-MAX_TOKENS = 12
+# A name of twenty letters in leet falls into as many pieces.
+MAX_TOKENS = 24
 PREFIX_LETTERS = 4
 
 _MARKS = "\u0300-\u036f"

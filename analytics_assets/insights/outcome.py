@@ -18,8 +18,9 @@ from analytics_assets.windows import Window
 class StageOutcome:
     """What happened, in rows of the stage's table. Small counts: see ``metadata``.
 
-    ``by_rules`` counts rows of the window that rules stand in for, ``rules_since`` is since when;
-    ``missing`` says in words what a person should do; ``errors`` counts failures by class.
+    ``batched`` of those analysed came in batches; ``by_rules`` counts rows of the window that rules
+    stand in for, ``rules_since`` is since when; ``missing`` says in words what a person should do;
+    ``errors`` counts failures by class.
     """
 
     window: Window
@@ -28,6 +29,7 @@ class StageOutcome:
     unchanged: int = 0
     copied: int = 0
     analysed: int = 0
+    batched: int = 0
     by_rules: int = 0
     poisoned: int = 0
     failed: int = 0
@@ -79,6 +81,7 @@ _COUNTS = (
     "unchanged",
     "copied",
     "analysed",
+    "batched",
     "by_rules",
     "poisoned",
     "failed",

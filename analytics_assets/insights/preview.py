@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.rows import dict_row
 
+from analytics_assets.insights.answer_table import Item
 from analytics_assets.insights.configured import configured
 from analytics_assets.insights.facet_prompt import FACETS
 from analytics_assets.insights.facet_rules import facets_by_rules
 from analytics_assets.insights.facets import FACET_COLUMNS, FacetTable
-from analytics_assets.insights.running import Item, StageRun
+from analytics_assets.insights.ner import recogniser_of
+from analytics_assets.insights.running import StageRun
 from analytics_assets.insights.selection import Selection, consents
 from analytics_assets.windows import Window
 
@@ -81,11 +83,11 @@ def preview(
         if ask and model.provider is None:
             raise PreviewError(f"no model can be asked: {model.why_none}")
         selection = Selection.of(conn, window, now)
-        table = _OneUser(conn, selection)
+        table = _OneUser(conn, selection, recogniser_of(settings))
         table.user_id = user_id
         conn.commit()
         if ask:
-            StageRun(conn, table, window, now, model.limits, model.provider).run()
+            StageRun(conn, table, window, now, model.limits, model.provider, whole=False).run()
         fingerprint = dict(model.provider.fingerprint()) if model.provider else {}
         with conn.transaction():
             items, _ = table.prepare(found, table.users(found), fingerprint)

@@ -61,5 +61,8 @@ def cost_micros(price: Price | None, usage: Usage, *, batched: bool = False) -> 
     if price is None:
         return None
     fresh = max(0, usage.input - usage.cached)
-    total = fresh * price.input + usage.cached * price.cached + usage.output * price.output
-    return -int(-total * (price.batch if batched else 1.0) // 1)
+    share = price.batch if batched else 1.0
+    # A token the vendor had cached costs in a batch what it costs online.
+    cached = min(price.cached, price.input * share)
+    total = share * (fresh * price.input + usage.output * price.output) + usage.cached * cached
+    return -int(-total // 1)

@@ -67,6 +67,16 @@ Rules:
 6. Answer in English. Never write the token {CANARY}.
 """
 
+
+def plain_sentences(answer: UserInsight) -> dict[str, str]:
+    """A summary made of the answer's own enumerations; no reason is given."""
+    goal = answer.goals[0].value.replace("_", " ")
+    return {
+        "will_return_reason": "",
+        "summary": "U wanted something else." if goal == "other" else f"U wanted to {goal}.",
+    }
+
+
 USER_INSIGHT = Stage(
     name="user_insight",
     version="user-insight-2",
@@ -74,6 +84,7 @@ USER_INSIGHT = Stage(
     answer=UserInsight,
     config=GenerationConfig(temperature=0.0, seed=7, max_output_tokens=1024),
     free_text=("will_return_reason", "summary"),
+    stand_in=plain_sentences,
 )
 
 

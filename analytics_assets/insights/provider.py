@@ -44,6 +44,11 @@ class Usage:
             self.input + other.input, self.output + other.output, self.cached + other.cached
         )
 
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input - other.input, self.output - other.output, self.cached - other.cached
+        )
+
 
 NO_USAGE = Usage()
 

@@ -8,34 +8,41 @@ nothing; whatever the model does, rows that succeeded stay and nothing raises bu
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import psycopg
-from pydantic import BaseModel
 
+from analytics_assets.insights.answer_table import AnswerTable, Item
 from analytics_assets.insights.asking import Asker, Reply
+from analytics_assets.insights.batch_ledger import BatchLedger
+from analytics_assets.insights.batch_round import BatchRound
+from analytics_assets.insights.batching import Batcher, BatchLimits, BatchProvider, reply_of
 from analytics_assets.insights.budget import Budget, why_exceeded
+from analytics_assets.insights.context_cache import STAGE as CACHE_STAGE
+from analytics_assets.insights.context_cache import (
+    TTL_SECONDS,
+    CachingProvider,
+    keeping_micros,
+    worth_keeping,
+)
 from analytics_assets.insights.ledger import WITHDRAWN, Ledger
 from analytics_assets.insights.outcome import StageOutcome
 from analytics_assets.insights.pacing import Pacer
 from analytics_assets.insights.pricing import Price, cost_micros
-from analytics_assets.insights.provider import Provider
+from analytics_assets.insights.provider import NO_USAGE, Provider, ProviderError
 from analytics_assets.insights.scrub import Scrubber
-from analytics_assets.insights.scrubbing import without_names
-from analytics_assets.insights.selection import consenting_of, consents
-from analytics_assets.insights.stage import Stage
+from analytics_assets.insights.table_work import TableWork, pages
 from analytics_assets.insights.user_keys import forget_withdrawn
-from analytics_assets.store.database import lock_table
+from analytics_assets.insights.wording import worded
 from analytics_assets.windows import Window
 
 Connect = Callable[[], psycopg.Connection[Any]]
 T = TypeVar("T")
 
-PAGE_USERS = 200
 HOLD_POLL_SECONDS = 0.5
 NO_MODEL = "no model"
 
@@ -50,75 +57,15 @@ class Limits:
     longest_pause: float = 120.0
     budget: Budget | None = None
     price: Price | None = None
-
-
-@dataclass(frozen=True)
-class Item:
-    """One row to be: its scrubbed text, the text's digest and the key of its answer.
-
-    ``place`` tells a user's rows of a day apart; ``facts`` are columns that need no model.
-    """
-
-    user_id: str
-    day: date
-    place: str
-    text: str
-    digest: str
-    key: str
-    facts: tuple[Any, ...] = ()
-
-    @property
-    def row(self) -> tuple[str, str]:
-        return (self.user_id, self.place)
-
-
-@dataclass(frozen=True)
-class Known:
-    """Rows of a page: those that hold, those whose text has changed, answers to copy."""
-
-    current: frozenset[tuple[str, str]]
-    stale: frozenset[tuple[str, str]]
-    elsewhere: frozenset[tuple[str, str]]
-
-
-class AnswerTable(Protocol):
-    """A table of answers. Its methods are parts of the caller's transaction."""
-
-    name: str
-    stage: Stage
-
-    def days(self) -> list[date]: ...
-
-    def drop_unqualified(self, day: date) -> int:
-        """Delete the day's rows whose user no longer qualifies; returns how many."""
-        ...
-
-    def users(self, day: date) -> list[str]: ...
-
-    def prepare(
-        self, day: date, users: Sequence[str], fingerprint: dict[str, str]
-    ) -> tuple[list[Item], Scrubber]:
-        """The questions of a page of users, and the scrubber that masked them."""
-        ...
-
-    def known(self, items: Sequence[Item]) -> Known: ...
-
-    def copy(self, item: Item) -> None:
-        """Give the row the answer the same text of the same user has elsewhere."""
-        ...
-
-    def write(self, item: Item, answer: BaseModel, model: str) -> None: ...
-
-    def stand_in(self, items: Sequence[Item]) -> int:
-        """Do what can be done without answers, for rows of one day; returns how many rows are now
-        behind their text.
-        """
-        ...
+    batch: BatchLimits | None = None
+    context_cache: bool = True
 
 
 @dataclass
 class StageRun:
-    """One run of one stage; use ``run``."""
+    """One run of one stage; use ``run``. ``whole``: the table is about all rows of the window, so
+    that an answer nobody takes is one nobody wants; else batches are left alone.
+    """
 
     conn: psycopg.Connection[Any]
     table: AnswerTable
@@ -127,6 +74,7 @@ class StageRun:
     limits: Limits
     provider: Provider | None
     why_none: str = NO_MODEL
+    whole: bool = True
     outcome: StageOutcome = field(init=False)
 
     def __post_init__(self) -> None:
@@ -139,7 +87,13 @@ class StageRun:
             self.limits.price,
             self.limits.budget,
         )
+        self.work = TableWork(self.conn, self.table, self.ledger, self.now)
         self.over_budget = False
+        self.batcher: Batcher | None = None
+        self.from_batch: set[str] = set()
+        self.batched_usage = NO_USAGE
+        self.overhead_micros = 0
+        self.keeping_tried = False
         # One thread owns the connection, so that a slow commit never holds up the event loop.
         self.database = ThreadPoolExecutor(max_workers=1)
 
@@ -152,22 +106,16 @@ class StageRun:
         return asyncio.run(self._with_model(self.provider))
 
     def _without_model(self) -> StageOutcome:
-        for day in self._days():
-            self.outcome.deleted += self._drop_unqualified(day)
-            users = self._users(day)
-            for page in _pages(users):
-                self._without_answers(day, page)
+        for day in self.work.days():
+            self.outcome.deleted += self.work.drop_unqualified(day)
+            users = self.work.users(day)
+            for page in pages(users):
+                selected, stale = self.work.without_answers(day, page)
+                self.outcome.selected += selected
+                self.outcome.stale += stale
         self.outcome.skipped = self.why_none
         self.outcome.tell(f"{self.table.stage.name}: {self.why_none}")
         return self.outcome
-
-    def _without_answers(self, day: date, page: Sequence[str]) -> None:
-        # Whose words are read and what is made of them is decided in one transaction.
-        with self.conn.transaction():
-            lock_table(self.conn, self.table.name)
-            items, _ = self.table.prepare(day, self._consenting(page), {})
-            self.outcome.selected += len(items)
-            self.outcome.stale += self.table.stand_in(items)
 
     async def _with_model(self, provider: Provider) -> StageOutcome:
         limits = self.limits
@@ -182,8 +130,13 @@ class StageRun:
             # Asked again and again rather than waited for, so that the run can be cancelled.
             while not await self._db(self.ledger.hold):  # noqa: ASYNC110
                 await asyncio.sleep(HOLD_POLL_SECONDS)
-            for day in await self._db(self._days):
-                await self._day(day, dict(provider.fingerprint()))
+            days = await self._db(self.work.days)
+            fingerprint = dict(provider.fingerprint())
+            await self._in_batches(provider, days, fingerprint)
+            for day in days:
+                await self._day(day, fingerprint)
+            if self.batcher is not None and self.whole:
+                await self.batcher.finish()
         except BaseExceptionGroup as group:
             raise _first(group) from None
         finally:
@@ -191,34 +144,116 @@ class StageRun:
             await provider.aclose()
         return self._finished()
 
+    async def _in_batches(
+        self, provider: Provider, days: Sequence[date], fingerprint: dict[str, str]
+    ) -> None:
+        """Send what can wait in batches and collect their answers, which ``_page`` then keeps."""
+        if not isinstance(provider, BatchProvider):
+            return
+        limits = self.limits.batch
+        # All days of the window: a batch may be about one whose messages are gone by now.
+        days_of = frozenset(self.window.days())
+        batcher = self.batcher = Batcher(
+            provider, BatchLedger(self.ledger), limits or BatchLimits(), days_of, self._db
+        )
+        try:
+            if self.whole:
+                await BatchRound(self.work, batcher, limits, self._db).run(days, fingerprint)
+            else:
+                await batcher.recover()
+        except ProviderError as error:
+            # The online way is still open; what was submitted is found by a later run.
+            self.outcome.errors[f"batch_{error.error_class}"] += 1
+
+    async def _from_batch(self, item: Item, scrubber: Scrubber) -> bool:
+        """Whether a batch has settled the item, or still holds it."""
+        if self.batcher is None:
+            return False
+        if item.key in self.from_batch:
+            # The same words a second time on this page: the answer is there by now.
+            self.outcome.copied += await self._db(self.work.copy, item)
+            return True
+        if self.batcher.holds(item.key):
+            self.outcome.not_attempted += 1
+            self.outcome.tell(
+                f"{self.table.stage.name}: a batch is under way; a later run collects its answers"
+            )
+            self.outcome.stale += await self._db(self.work.stand_in, item)
+            return True
+        taken = self.batcher.take(item.key)
+        if taken is None:
+            return False
+        call_id, found = taken
+        reply = self._cleaned(
+            item, reply_of(found, self.table.stage.request(item.text, item.key)), scrubber
+        )
+        landed = await self._db(self.work.land, item, call_id, reply, True)
+        self.batched_usage += reply.usage
+        if reply.state == "failed":
+            # Not counted as failed: it is asked online next.
+            self.outcome.usage += reply.usage
+            return False
+        self._count(reply, landed=landed)
+        if landed:
+            self.from_batch.add(item.key)
+            self.outcome.batched += 1
+        if reply.state == "poison":
+            self.outcome.stale += await self._db(self.work.stand_in, item)
+        return True
+
+    def _cleaned(self, item: Item, reply: Reply, scrubber: Scrubber) -> Reply:
+        if reply.answer is None:
+            return reply
+        return replace(reply, answer=worded(reply.answer, self.table.stage, item.text, scrubber))
+
     async def _day(self, day: date, fingerprint: dict[str, str]) -> None:
-        self.outcome.deleted += await self._db(self._drop_unqualified, day)
-        for page in _pages(await self._db(self._users, day)):
-            items, scrubber = await self._db(self._prepare, day, page, fingerprint)
+        self.outcome.deleted += await self._db(self.work.drop_unqualified, day)
+        for page in pages(await self._db(self.work.users, day)):
+            items, scrubber = await self._db(self.work.prepare, day, page, fingerprint)
             self.outcome.selected += len(items)
             if items:
                 await self._page(items, scrubber)
 
     async def _page(self, items: list[Item], scrubber: Scrubber) -> None:
-        known, asked = await self._db(self._look_up, items)
+        known, asked = await self._db(self.work.look_up, items)
         waiting: list[tuple[Item, int]] = []
         for item in items:
             if item.row in known.current:
                 self.outcome.unchanged += 1
             elif item.row in known.elsewhere:
-                copied = await self._db(self._copy, item)
+                copied = await self._db(self.work.copy, item)
                 self.outcome.copied += copied
                 self.outcome.withdrawn += not copied
             elif item.key in asked.poisoned:
                 self.outcome.poisoned += 1
-                await self._db(self._stand_in, item)
-            else:
+                self.outcome.stale += await self._db(self.work.stand_in, item)
+            elif not await self._from_batch(item, scrubber):
                 waiting.append((item, asked.attempts.get(item.key, 0) + 1))
         # Where the budget ends, who was never read goes before who is read again.
         waiting.sort(key=lambda one: one[0].row in known.stale)
+        await self._keep_instructions(len(waiting))
         async with asyncio.TaskGroup() as group:
             for item, attempt in waiting:
                 group.create_task(self._ask(item, attempt, scrubber))
+
+    async def _keep_instructions(self, questions: int) -> None:
+        """Have the vendor keep the instructions where that saves money on so many questions."""
+        provider, price, system = self.provider, self.limits.price, self.table.stage.system
+        if self.keeping_tried or price is None or not self.limits.context_cache:
+            return
+        if not isinstance(provider, CachingProvider):
+            return
+        most = worth_keeping(provider.model, price, system, questions)
+        if most is None:
+            return
+        self.keeping_tried = True
+        call_id = await self._db(self.ledger.reserve_overhead, CACHE_STAGE, most)
+        if call_id is None:
+            return
+        tokens = await provider.cache_instructions(system, TTL_SECONDS) or 0
+        cost = keeping_micros(provider.model, price, tokens)
+        await self._db(self.ledger.settle_overhead, call_id, tokens, cost)
+        self.overhead_micros += cost
 
     async def _ask(self, item: Item, attempt: int, scrubber: Scrubber) -> None:
         async with self.slots:
@@ -226,7 +261,7 @@ class StageRun:
                 await self.asker.pacer.acquire()
             if self._stopped:
                 self.outcome.not_attempted += 1
-                await self._db(self._stand_in, item)
+                self.outcome.stale += await self._db(self.work.stand_in, item)
                 return
             request = self.table.stage.request(item.text, item.key)
             worst = 0 if self.limits.budget is None else self.limits.budget.worst_case(request)
@@ -236,15 +271,11 @@ class StageRun:
             if call_id is None:
                 await self._refused(item, refused or WITHDRAWN)
                 return
-            reply = await self.asker.ask(request)
-            if reply.answer is not None:
-                reply = replace(
-                    reply, answer=without_names(reply.answer, self.table.stage, scrubber)
-                )
-            landed = await self._db(self._land, item, call_id, reply)
+            reply = self._cleaned(item, await self.asker.ask(request), scrubber)
+            landed = await self._db(self.work.land, item, call_id, reply)
             self._count(reply, landed=landed)
             if reply.state != "done":
-                await self._db(self._stand_in, item)
+                self.outcome.stale += await self._db(self.work.stand_in, item)
 
     async def _refused(self, item: Item, refused: str) -> None:
         if refused == WITHDRAWN:
@@ -253,7 +284,7 @@ class StageRun:
         self.over_budget = True
         self.outcome.not_attempted += 1
         self.outcome.tell(f"{self.table.stage.name}: {why_exceeded(refused)}")
-        await self._db(self._stand_in, item)
+        self.outcome.stale += await self._db(self.work.stand_in, item)
 
     def _count(self, reply: Reply, *, landed: bool) -> None:
         outcome = self.outcome
@@ -273,8 +304,8 @@ class StageRun:
 
     def _finished(self) -> StageOutcome:
         outcome = self.outcome
-        outcome.calls = self.asker.calls
-        outcome.cost_micros = cost_micros(self.limits.price, outcome.usage)
+        outcome.calls = self.asker.calls + (self.batcher.calls if self.batcher else 0)
+        outcome.cost_micros = self._cost()
         if not outcome.complete and not outcome.missing:
             classes = ", ".join(sorted(outcome.errors)) or "unknown"
             outcome.tell(
@@ -283,66 +314,18 @@ class StageRun:
             )
         return outcome
 
+    def _cost(self) -> int | None:
+        price, batched = self.limits.price, self.batched_usage
+        online = cost_micros(price, self.outcome.usage - batched)
+        half = cost_micros(price, batched, batched=True)
+        return None if online is None or half is None else online + half + self.overhead_micros
+
     @property
     def _stopped(self) -> bool:
         return self.asker.breaker.is_open or self.over_budget
 
-    def _days(self) -> list[date]:
-        with self.conn.transaction():
-            return self.table.days()
-
-    def _users(self, day: date) -> list[str]:
-        with self.conn.transaction():
-            return self.table.users(day)
-
-    def _prepare(
-        self, day: date, page: Sequence[str], fingerprint: dict[str, str]
-    ) -> tuple[list[Item], Scrubber]:
-        with self.conn.transaction():
-            return self.table.prepare(day, page, fingerprint)
-
-    def _consenting(self, page: Sequence[str]) -> list[str]:
-        return consenting_of(self.conn, page, self.now)
-
-    def _look_up(self, items: Sequence[Item]) -> tuple[Known, Any]:
-        with self.conn.transaction():
-            known = self.table.known(items)
-            return known, self.ledger.asked([item.key for item in items])
-
-    def _drop_unqualified(self, day: date) -> int:
-        with self.conn.transaction():
-            lock_table(self.conn, self.table.name)
-            return self.table.drop_unqualified(day)
-
-    def _copy(self, item: Item) -> bool:
-        with self.conn.transaction():
-            lock_table(self.conn, self.table.name)
-            if not consents(self.conn, item.user_id, self.now):
-                return False
-            self.table.copy(item)
-            return True
-
-    def _land(self, item: Item, call_id: int, reply: Reply) -> bool:
-        def keep() -> None:
-            lock_table(self.conn, self.table.name)
-            if reply.answer is not None:
-                self.table.write(item, reply.answer, self.ledger.model)
-
-        return self.ledger.land(item.user_id, item.key, call_id, reply, keep)
-
-    def _stand_in(self, item: Item) -> None:
-        with self.conn.transaction():
-            lock_table(self.conn, self.table.name)
-            if consents(self.conn, item.user_id, self.now):
-                self.outcome.stale += self.table.stand_in([item])
-
     async def _db(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.database, work, *arguments)
-
-
-def _pages(users: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(users), PAGE_USERS):
-        yield users[start : start + PAGE_USERS]
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

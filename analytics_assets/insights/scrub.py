@@ -1,14 +1,16 @@
 """Masking: known identifiers and structured personal data become typed placeholders.
 
-Belongs here: joining the spans of lexicon.py and patterns.py and numbering placeholders. Does not:
-what counts as personal. Invariant: all detectors read the same original text and overlapping finds
-are masked as one stretch, so that no layer hides a remainder from the next; pure and deterministic.
+Belongs here: joining the spans of lexicon.py, patterns.py and ner.py and numbering placeholders.
+Does not: what counts as personal. Invariant: all detectors read the same original text and
+overlapping finds are masked as one stretch, so that no layer hides a remainder from the next; pure
+and deterministic.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from analytics_assets.insights.lexicon import Lexicon, clean
 from analytics_assets.insights.patterns import Span, structured_spans
@@ -33,11 +35,28 @@ class Placeholders:
         return f"[{label}_{number}]"
 
 
+class NameFinder(Protocol):
+    """A layer that knows names by how they are used; see ner.py."""
+
+    @property
+    def version(self) -> str: ...
+
+    def prime(self, texts: Iterable[str]) -> None: ...
+
+    def find(self, text: str) -> Iterable[Span]: ...
+
+
 @dataclass(frozen=True)
 class Scrubber:
     """Masks text against one lexicon; safe to share between threads."""
 
     lexicon: Lexicon = field(default_factory=Lexicon)
+    ner: NameFinder | None = None
+
+    @property
+    def version(self) -> str:
+        """Which layers mask: part of every cache key."""
+        return version_with(self.ner)
 
     def scrub(self, text: str, placeholders: Placeholders | None = None) -> str:
         """``text`` with every find replaced by ``[LABEL_n]``; pass one book for a whole prompt."""
@@ -59,6 +78,12 @@ class Scrubber:
     def _spans(self, cleaned: str) -> Iterable[Span]:
         yield from self.lexicon.spans(cleaned)
         yield from structured_spans(cleaned)
+        if self.ner is not None:
+            yield from self.ner.find(cleaned)
+
+
+def version_with(ner: NameFinder | None) -> str:
+    return SCRUBBER_VERSION if ner is None else f"{SCRUBBER_VERSION}+{ner.version}"
 
 
 def merge(spans: Iterable[Span]) -> list[Span]:

@@ -1,26 +1,23 @@
 """The scrubber of a run: the dictionary read from ``vault``, and names that a layer alone knows.
 
-Belongs here: reading identifiers and deciding how many are kept in memory; masking the sentences of
-answers. Does not: detectors (lexicon.py, patterns.py, ner.py). Invariant: a text is masked with
-every identifier known at that moment, of all users, whoever wrote it.
+Belongs here: reading identifiers and deciding how many are kept in memory. Does not: detectors
+(lexicon.py, patterns.py, ner.py), sentences of answers (wording.py). Invariant: a text is masked
+with every identifier known at that moment, of all users, whoever wrote it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
-from pydantic import BaseModel
 
 from analytics_assets.insights.lexicon import Lexicon, vocabulary_of
-from analytics_assets.insights.scrub import Scrubber
-from analytics_assets.insights.stage import Stage
+from analytics_assets.insights.scrub import NameFinder, Scrubber
 
 # Above this the dictionary is read again for each page, and only the entries the page can hold.
 RESIDENT_IDENTIFIERS = 200_000
-Answer = TypeVar("Answer", bound=BaseModel)
 
 
 @dataclass
@@ -28,14 +25,18 @@ class Scrubbers:
     """Makes the scrubber of a page of texts."""
 
     conn: psycopg.Connection[Any]
+    ner: NameFinder | None = None
     _resident: Lexicon | None = field(default=None, init=False)
 
     def of(self, texts: Iterable[str]) -> Scrubber:
         """A scrubber good for ``texts``, and for words out of them; part of the caller's
         transaction.
         """
+        if self.ner is not None:
+            texts = list(texts)
+            self.ner.prime(texts)
         if self._resident is not None:
-            return Scrubber(self._resident)
+            return Scrubber(self._resident, self.ner)
         row = self.conn.execute("select count(*) from vault.known_identifiers").fetchone()
         resident = row is not None and row[0] <= RESIDENT_IDENTIFIERS
         words = None if resident else vocabulary_of(texts)
@@ -48,11 +49,4 @@ class Scrubbers:
             lexicon = Lexicon.of(cursor, words)
         if resident:
             self._resident = lexicon
-        return Scrubber(lexicon)
-
-
-def without_names(answer: Answer, stage: Stage, scrubber: Scrubber) -> Answer:
-    """The answer's sentences masked like a question: a model may repeat or guess a name."""
-    masked = {name: scrubber.scrub(getattr(answer, name)) for name in stage.free_text}
-    # Validated again: a placeholder can be longer than the name it stands for.
-    return type(answer).model_validate({**answer.model_dump(), **masked})
+        return Scrubber(lexicon, self.ner)

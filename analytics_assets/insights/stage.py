@@ -8,6 +8,7 @@ prefixes); a person's text comes last, between marks that nobody can guess.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,12 @@ of the schema.
 
 @dataclass(frozen=True)
 class Stage:
-    """One kind of question. ``free_text`` names the answer's fields that a model words itself."""
+    """One kind of question. ``free_text`` names the answer's fields that a model words itself.
+
+    With a ``stand_in`` they are held to general words (wording.py): it makes sentences of the
+    answer's other fields, for those that are not. ``reads_conversations``: the texts are people's
+    own words, of which an answer quotes none.
+    """
 
     name: str
     version: str
@@ -34,6 +40,8 @@ class Stage:
     answer: type[BaseModel]
     config: GenerationConfig
     free_text: tuple[str, ...]
+    stand_in: Callable[[Any], Mapping[str, str]] | None = None
+    reads_conversations: bool = False
 
     def digest(self) -> str:
         """Hash of the instructions: changing a word asks every question anew."""

@@ -16,7 +16,7 @@ import psycopg
 
 from analytics_assets.windows import Window
 
-Reason = Literal["late_data", "replay", "deletion", "consent", "history", "failed_run"]
+Reason = Literal["late_data", "replay", "deletion", "consent", "history", "failed_run", "batch"]
 # Looking at every entry of a very full inbox twice a minute would cost more than it tells: the
 # oldest entries name the days to start with, and the run that follows moves all of them.
 _INBOX_PROBE_ROWS: Final = 50_000

@@ -499,7 +499,7 @@ def test_two_runs_of_one_window_at_once_pay_once(
 def test_users_are_read_page_by_page(
     company: Company, gemini: GeminiServer, stages: Analysis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("analytics_assets.insights.running.PAGE_USERS", 3)
+    monkeypatch.setattr("analytics_assets.insights.table_work.PAGE_USERS", 3)
     monkeypatch.setattr("analytics_assets.insights.scrubbing.RESIDENT_IDENTIFIERS", 0)
     for number in range(8):
         company.user(f"u{number}", name=f"Zorbulon Quixley{'abcdefgh'[number]}")

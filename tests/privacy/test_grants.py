@@ -51,6 +51,7 @@ MATRIX: dict[str, dict[str, set[str]]] = {
         "vault.suppressed": {"SELECT", "INSERT", "UPDATE"},
         "vault.suppression_keys": {"INSERT", "SELECT (key_id)", "SELECT (drawn_at)"},
         "vault.answer_keys": {"SELECT", "INSERT", "DELETE"},
+        "vault.batch_items": WRITE,
         "vault.release_counts": {"SELECT", "INSERT", "DELETE"},
         "vault.period_keys": {
             "INSERT",

@@ -159,8 +159,24 @@ def facets_by_rules(text: str) -> dict[str, Any]:
 
 
 @dataclass
+class Batch:
+    """A batch the server has accepted; ``items`` are (key, request), ``state`` as it was told."""
+
+    name: str
+    display_name: str
+    items: list[tuple[str, dict[str, Any]]]
+    raw: str
+    deleted: bool = False
+
+
+@dataclass
 class GeminiServer(Loopback):
-    """Use as a context manager; ``url`` is the base URL for the SDK."""
+    """Use as a context manager; ``url`` is the base URL for the SDK.
+
+    A batch stands in the state of ``batch_states`` at its place, else in ``batch_state``;
+    ``item_faults`` maps a word of a text to the error its item gets; with ``drop_after_accept``
+    a batch is accepted and the connection closed, with ``fault_after_accept`` that is answered.
+    """
 
     rule: Rule = answer_by_rules
     facet_rule: Rule = facets_by_rules
@@ -168,6 +184,18 @@ class GeminiServer(Loopback):
     requests: list[Logged] = field(default_factory=list)
     on_request: Callable[[Logged], None] | None = None
     key: str = "test-key"
+    batches: list[Batch] = field(default_factory=list)
+    batch_state: str = "BATCH_STATE_SUCCEEDED"
+    batch_states: list[str] = field(default_factory=list)
+    batch_faults: list[Fault] = field(default_factory=list)
+    item_faults: dict[str, dict[str, Any]] = field(default_factory=dict)
+    drop_after_accept: bool = False
+    fault_after_accept: Fault | None = None
+    hidden: bool = False
+    on_batch: Callable[[], None] | None = None
+    kept: dict[str, str] = field(default_factory=dict)
+    keeps: list[str] = field(default_factory=list)
+    least_tokens: int = 1024
 
     def __enter__(self) -> Self:
         self.serve(self._handler())
@@ -189,6 +217,74 @@ class GeminiServer(Loopback):
         yield seen
         seen.extend(self.requests[before:])
 
+    def keep(self, body: dict[str, Any], raw: str) -> Fault:
+        """Keep instructions, unless they are too short."""
+        text = "".join(part["text"] for part in body["systemInstruction"]["parts"])
+        if len(text) / 4 < self.least_tokens:
+            return refused(400, "INVALID_ARGUMENT")
+        self.keeps.append(raw)
+        name = f"cachedContents/c{len(self.keeps)}"
+        self.kept[name] = text
+        usage = {"totalTokenCount": len(text) // 4}
+        return Fault(body=json.dumps({"name": name, "usageMetadata": usage}))
+
+    def accept_batch(self, body: dict[str, Any], raw: str) -> Fault:
+        batch = body["batch"]
+        items = [
+            (one["metadata"]["key"], one["request"])
+            for one in batch["inputConfig"]["requests"]["requests"]
+        ]
+        with self.arrived:
+            if self.batch_faults:
+                return self.batch_faults.pop(0)
+            name = f"batches/b{len(self.batches) + 1}"
+            self.batches.append(Batch(name, batch["displayName"], items, raw))
+        if self.on_batch is not None:
+            self.on_batch()
+        if self.fault_after_accept is not None:
+            return self.fault_after_accept
+        if self.drop_after_accept:
+            gone = threading.Event()
+            gone.set()
+            return Fault(hang=gone)
+        return Fault(body=json.dumps(self._shown(self.batches[-1], with_output=False)))
+
+    def show_batches(self, path: str) -> Fault:
+        wanted = path.split("?", maxsplit=1)[0].removeprefix("/v1beta/")
+        there = [batch for batch in self.batches if not batch.deleted]
+        if wanted == "batches":
+            listed = [self._shown(one, with_output=False) for one in there if not self.hidden]
+            return Fault(body=json.dumps({"operations": listed}))
+        for batch in there:
+            if batch.name == wanted:
+                return Fault(body=json.dumps(self._shown(batch, with_output=True)))
+        return refused(404, "NOT_FOUND")
+
+    def delete_batch(self, path: str) -> Fault:
+        for batch in self.batches:
+            batch.deleted |= batch.name == path.removeprefix("/v1beta/")
+        return Fault(body="{}")
+
+    def _shown(self, batch: Batch, *, with_output: bool) -> dict[str, Any]:
+        place = self.batches.index(batch)
+        state = next(iter(self.batch_states[place : place + 1]), "") or self.batch_state
+        metadata: dict[str, Any] = {"state": state, "displayName": batch.display_name}
+        done = state.endswith("SUCCEEDED")
+        if done and with_output:
+            inlined = [self._item(key, request) for key, request in batch.items]
+            metadata["output"] = {"inlinedResponses": {"inlinedResponses": inlined}}
+        return {"name": batch.name, "done": done, "metadata": metadata}
+
+    def _item(self, key: str, request: dict[str, Any]) -> dict[str, Any]:
+        text = "".join(part["text"] for part in request["contents"][0]["parts"])
+        for word, fault in self.item_faults.items():
+            if word in text:
+                return {"metadata": {"key": key}, **fault}
+        facets = "topic" in request["generationConfig"]["responseSchema"]["properties"]
+        parts = [{"text": json.dumps((self.facet_rule if facets else self.rule)(text))}]
+        answer = json.loads(_ok(_candidate(parts, "STOP")).body)
+        return {"metadata": {"key": key}, "response": answer}
+
     def respond(self, logged: Logged) -> Fault:
         with self.arrived:
             self.requests.append(logged)
@@ -201,6 +297,8 @@ class GeminiServer(Loopback):
         if fault is not None:
             return fault
         if logged.headers.get("x-goog-api-key") != self.key:
+            return refused(403, "PERMISSION_DENIED")
+        if logged.body.get("cachedContent", "") not in {"", *self.kept}:
             return refused(403, "PERMISSION_DENIED")
         rule = self.facet_rule if logged.asks_for_facets else self.rule
         parts = [{"text": json.dumps(rule(logged.text))}]
@@ -216,8 +314,23 @@ class GeminiServer(Loopback):
             def do_POST(self) -> None:
                 raw = self.rfile.read(int(self.headers["content-length"])).decode()
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                logged = Logged(self.path, headers, json.loads(raw), raw, monotonic())
-                response = server.respond(logged)
+                body = json.loads(raw)
+                if self.path.endswith("/cachedContents"):
+                    self._send(server.keep(body, raw))
+                    return
+                if self.path.endswith(":batchGenerateContent"):
+                    self._send(server.accept_batch(body, raw))
+                    return
+                self._send(server.respond(Logged(self.path, headers, body, raw, monotonic())))
+
+            def do_GET(self) -> None:
+                self._send(server.show_batches(self.path))
+
+            def do_DELETE(self) -> None:
+                server.kept.pop(self.path.removeprefix("/v1beta/"), None)
+                self._send(server.delete_batch(self.path))
+
+            def _send(self, response: Fault) -> None:
                 if response.hang is not None:
                     response.hang.wait(30)
                     self.close_connection = True

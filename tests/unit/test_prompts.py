@@ -159,7 +159,7 @@ def test_costs_follow_the_list_price_and_an_unknown_model_has_none() -> None:
     usage = Usage(input=1_000_000, output=1_000_000, cached=400_000)
     price = price_of("gemini-2.5-flash-lite", date(2026, 6, 1))
     assert cost_micros(price, usage) == 60_000 + 10_000 + 400_000
-    assert cost_micros(price, usage, batched=True) == 235_000
+    assert cost_micros(price, usage, batched=True) == 30_000 + 10_000 + 200_000
     assert price_of("models/gemini-2.5-flash-lite", date(2024, 1, 1)) == price
     assert cost_micros(price, Usage(1, 0, 0)) == 1
     assert price_of("unheard-of", date(2026, 6, 1)) is None

@@ -56,7 +56,7 @@ dirty_days = Table(
     metadata,
     serial("revision", "Order of the changes."),
     Column("day", Date, nullable=False, comment="UTC day whose tables are out of date."),
-    text_column("reason", "late_data, replay, deletion, consent, history or failed_run."),
+    text_column("reason", "late_data, replay, deletion, consent, history, failed_run or batch."),
     recorded_now("created_at", "When it became dirty."),
     moment("closed_at", "When a run rebuilt it.", nullable=True),
     text_column("closed_by", "The run that rebuilt it.", nullable=True),

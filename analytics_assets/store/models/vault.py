@@ -7,6 +7,7 @@ none at all.
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     Date,
@@ -157,4 +158,24 @@ suppressed = Table(
     CheckConstraint("length(mac) = 32", name="mac_length"),
     schema="vault",
     comment="Who was erased: every load leaves their rows out.",
+)
+
+batch_items = Table(
+    "batch_items",
+    metadata,
+    Column(
+        "call_id",
+        BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="The call in ops.llm_call.",
+    ),
+    text_column("batch_name", "Our name of the batch."),
+    text_column("item_key", "What the vendor calls the question."),
+    Column("day", Date, nullable=False, comment="UTC day the question is about."),
+    text_column(
+        "job", "The vendor's name of the batch; empty until it has said so.", nullable=True
+    ),
+    schema="vault",
+    comment="Questions under way in batches; a row goes when its question is settled.",
 )

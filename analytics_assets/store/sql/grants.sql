@@ -21,6 +21,7 @@ grant insert, select (event_id) on inbox.entries to analytics_api;
 grant usage on schema vault to analytics_pipeline;
 grant select, insert, update, delete on vault.known_identifiers to analytics_pipeline;
 grant select, insert, delete on vault.answer_keys to analytics_pipeline;
+grant select, insert, update, delete on vault.batch_items to analytics_pipeline;
 grant select, insert, delete on vault.release_counts to analytics_pipeline;
 grant select on vault.noise_table to analytics_pipeline;
 grant select, insert, delete on vault.laplace_noise to analytics_pipeline;
