@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# EXTRAS=platform,scrub,dev adds recognition of names.
+EXTRAS ?= platform,dev
 STAMP := $(VENV)/.installed
 
 .PHONY: setup run up test lint bench clean
@@ -16,7 +18,7 @@ $(STAMP): pyproject.toml requirements.lock
 	@command -v uv >/dev/null 2>&1 || test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
 	@echo "installing (a few minutes the first time)"
 	@PATH="$(CURDIR)/$(BIN):$$PATH" uv pip install --quiet --python $(BIN)/python \
-		--constraint requirements.lock --editable '.[platform,dev]'
+		--constraint requirements.lock --editable '.[$(EXTRAS)]'
 	@touch $(STAMP)
 
 run: setup
