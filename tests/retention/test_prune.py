@@ -126,7 +126,12 @@ def close_releases(connection: psycopg.Connection[Any], month: Window) -> None:
         )
 
 
-MIGRATED = ("insights.analysis_cache", "insights.conversation_facets")
+MIGRATED = (
+    "insights.analysis_cache",
+    "insights.conversation_facets",
+    "insights.payment_signals",
+    "insights.return_predictions",
+)
 
 
 def make_derived_tables(connection: psycopg.Connection[Any]) -> None:
