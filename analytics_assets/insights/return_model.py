@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 VERSION: Final = "return-1"
 BASE, LOGISTIC, TREES = "baseline", "logistic", "trees"
 TRAINING_WEEKS: Final = 12
-TRAINING_ROWS: Final = 20_000
+TRAINING_ROWS: Final = 10_000
 # Below these no model is better than saying nothing.
 LEAST_ROWS: Final = 200
 LEAST_OF_EACH: Final = 20
@@ -49,7 +49,7 @@ class Raw:
     """What a candidate says of every row, each learned from the weeks before the row's own.
 
     ``moved`` is (rows, GROUPS): how far each group of features moves the log odds from where the
-    usual user's would put them. NaN where the weeks before did not suffice.
+    usual user's would put them. NaN where the weeks before did not suffice, or nobody asked.
     """
 
     probability: Floats
@@ -93,7 +93,7 @@ class Verdict:
 
 
 Fit = Callable[["Floats", "Floats"], Callable[["Floats"], "Floats"]]
-Trees = Callable[[Examples, Sequence[int]], Raw]
+Trees = Callable[[Examples, Sequence[int], Sequence[int]], Raw]
 
 
 def verdicts(
@@ -113,13 +113,14 @@ def verdicts(
     last = max(asked, default=0)
     if not any(_why_none(rows, known, week)[0] == "" for week in asked):
         return [_nothing(rows, known, week) for week in asked]
-    weeks = [week for week in range(last + 1) if (rows.week == week).any()]
+    first = min(asked) - TESTED_WEEKS - TRAINING_WEEKS
+    weeks = [week for week in range(max(0, first), last + 1) if (rows.week == week).any()]
     raw = {BASE: _logistic(rows, known, weeks, BASELINE, RIDGE[BASE])}
     if LOGISTIC in only:
         raw[LOGISTIC] = _logistic(rows, known, weeks, FEATURES, RIDGE[LOGISTIC])
     most = max(len(training_rows(rows.week, known, week)) for week in asked)
     if trees is not None and TREES in only and most >= LEAST_ROWS_FOR_TREES:
-        raw[TREES] = trees(_only(rows, known), weeks)
+        raw[TREES] = trees(_only(rows, known), weeks, asked)
     return [_verdict(rows, known, raw, week) for week in asked]
 
 
@@ -160,7 +161,7 @@ def logistic(features: Floats, outcome: Floats, ridge: float = 1.0) -> tuple[Flo
         while (after := loss(weights - size * step)) > current and size > 1e-8:  # noqa: PLR2004
             size /= 2
         weights = weights - size * step
-        if current - after <= 1e-10 * max(abs(current), 1.0):
+        if current - after <= 1e-9 * max(abs(current), 1.0):
             break
         current = after
     return weights[:-1], float(weights[-1])
@@ -242,7 +243,7 @@ def _logistic(
         outcome = rows.returned[learned]
         if len(outcome) < LEAST_ROWS // 4 or not 0 < outcome.sum() < len(outcome):
             continue
-        past = rows.features[np.ix_(learned, columns)]
+        past = rows.features[np.ix_(learned, columns)].astype(np.float64)
         centre, scale = past.mean(axis=0), past.std(axis=0)
         scale[scale == 0] = 1.0
         weights, intercept = logistic((past - centre) / scale, outcome, ridge)
@@ -260,8 +261,7 @@ def _calibrated(raw: Raw, rows: Examples, known: Bools, week: int) -> Floats:
     import numpy as np
 
     said = raw.probability[rows.week == week]
-    seen = known & (rows.week < week) & (rows.week >= week - TRAINING_WEEKS)
-    seen &= ~np.isnan(raw.probability)
+    seen = training_rows(rows.week, known & ~np.isnan(raw.probability), week)
     outcome = rows.returned[seen]
     if not _enough(outcome):
         return np.asarray(said)

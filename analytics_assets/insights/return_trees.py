@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from analytics_assets.insights.return_features import Examples
@@ -28,19 +28,26 @@ class TreesFailed(Exception):
     """The child process ended without an answer; the message says how."""
 
 
-def grown(rows: Examples, weeks: Sequence[int]) -> Raw:
-    """What trees say of ``weeks``, each from the weeks before it. Raises TreesFailed.
+def grown(rows: Examples, weeks: Sequence[int], explained: Sequence[int]) -> Raw:
+    """What trees say of ``weeks``, each from the weeks before it, and why, for those ``explained``.
 
-    Outcomes that are not known are NaN in ``rows``.
+    Outcomes that are not known are NaN in ``rows``. Raises TreesFailed.
     """
     import numpy as np
 
     given = io.BytesIO()
-    np.savez(given, x=rows.features, y=rows.returned, week=rows.week, asked=np.array(weeks))
+    np.savez(
+        given,
+        x=rows.features,
+        y=rows.returned,
+        week=rows.week,
+        asked=np.array(weeks),
+        explained=np.array(explained),
+    )
     try:
         done = subprocess.run(
             [sys.executable, "-m", "analytics_assets.insights.return_trees"],
-            input=given.getvalue(),
+            input=given.getbuffer(),
             # Its threads wait by spinning, which costs the whole machine more than they gain.
             env=child_environment({"OMP_NUM_THREADS": "1"}),
             capture_output=True,
@@ -61,13 +68,21 @@ def main() -> None:
     import numpy as np
 
     with np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False) as given:
-        probability, moved = _grow(given["x"], given["y"], given["week"], given["asked"].tolist())
+        probability, moved = _grow(
+            given["x"],
+            given["y"],
+            given["week"],
+            given["asked"].tolist(),
+            set(given["explained"].tolist()),
+        )
     answer = io.BytesIO()
     np.savez(answer, probability=probability, moved=moved)
     sys.stdout.buffer.write(answer.getvalue())
 
 
-def _grow(x: Floats, y: Floats, week: Ints, asked: Sequence[int]) -> tuple[Floats, Floats]:
+def _grow(
+    x: Floats, y: Floats, week: Ints, asked: Sequence[int], explained: Collection[int]
+) -> tuple[Floats, Floats]:
     import numpy as np
 
     groups = group_columns()
@@ -82,6 +97,8 @@ def _grow(x: Floats, y: Floats, week: Ints, asked: Sequence[int]) -> tuple[Float
         trees = _trees().fit(x[learned], outcome)
         here = np.flatnonzero(week == one)
         probability[here] = trees.predict_proba(x[here])[:, 1]
+        if one not in explained:
+            continue
         usual = np.median(x[learned], axis=0)
         for number, columns in enumerate(groups):
             without = x[here].copy()

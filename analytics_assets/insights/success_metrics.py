@@ -14,6 +14,7 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
+from psycopg.rows import class_row
 
 from analytics_assets.insights import success_sums as sums
 from analytics_assets.insights.group_tables import Group, groups
@@ -94,15 +95,16 @@ def read_answers(
     if week is None:
         row = conn.execute("select max(week) from insights.success_metrics").fetchone()
         week = row[0] if row else None
-    found = conn.execute(
-        "select question, metric, label, unit, value::float, low::float, high::float, people, "
-        "conversations, confidence, individual, note from insights.success_metrics "
-        "where week = %s order by rank",
-        [week],
-    ).fetchall()
+    with conn.cursor(row_factory=class_row(Figure)) as cursor:
+        found = cursor.execute(
+            "select question, metric, label, unit, value::float, low::float, high::float, people, "
+            "conversations, confidence, individual, note from insights.success_metrics "
+            "where week = %s order by rank",
+            [week],
+        ).fetchall()
     return week, [
-        Figure(Question(question), *middle, Confidence(sure), individual, note)
-        for question, *middle, sure, individual, note in found
+        replace(one, question=Question(one.question), confidence=Confidence(one.confidence))
+        for one in found
     ]
 
 
@@ -193,7 +195,7 @@ class _Week:
                 guessed=self.guessed,
             )
             for (kind, label), of_label in sorted(
-                self.said.items(), key=lambda one: (-one[1].having, one[0])
+                self.said.items(), key=lambda one: (-one[1].having, -one[1].a, one[0])
             )
             if kind == metric and label not in UNSAID
         ]

@@ -22,6 +22,8 @@ DIGITS: Final = {"share": 2, "mean": 1, "count": 0, "text": 0}
 # Answers that say nothing in particular.
 UNSAID: Final = frozenset({"none", "other", "unclear"})
 FEWER: Final = f"fewer than {FLOOR} people"
+ALL_BUT_FEW: Final = f"all but fewer than {FLOOR} people"
+THIN: Final = "too few conversations, or one person has most of them"
 
 
 class Question(StrEnum):
@@ -106,11 +108,13 @@ def about_group(
         metric,
         label,
         unit,
-        people=rounded_people(sums.people),
+        people=rounded_people(sums.having if label else sums.people),
         conversations=conversations - conversations % STEP,
     )
     if small or thin or ruled or not sums.n:
-        why = FEWER if small else "too few conversations, or one person has most of them"
+        why = FEWER if small else THIN
+        if small and of_people and group >= FLOOR:
+            why = ALL_BUT_FEW
         return replace(figure, note=why)
     found = ratio(sums, *span)
     sure = confidence(sums.people, found.half, span=span[1] - span[0], guessed=guessed)

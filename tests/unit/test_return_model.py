@@ -151,7 +151,7 @@ def test_trees_are_grown_in_a_process_of_their_own_where_there_is_enough_to_lear
     assert any("met_obstacles" in row for row in reasons(verdict.moved))  # type: ignore[arg-type]
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(TreesFailed, match="ended with 1"):
-        grown(rows, [weeks])
+        grown(rows, [weeks], [weeks])
 
 
 @pytest.mark.parametrize("ridge", [1.0, 10.0])
