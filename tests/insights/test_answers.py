@@ -398,6 +398,19 @@ def test_no_answer_is_about_ten_people_or_fewer(conn: Connection) -> None:
         )
 
 
+def test_who_withdraws_is_in_no_answer_even_before_the_facets_are_deleted(
+    conn: Connection,
+) -> None:
+    before = one(answers(conn, Question.VALUE), "got it done").people
+    conn.execute("update raw.users set insights_consent = false where user_id < 'u050'")
+    build_success_metrics(conn, Window.of_day(LAST_WEEK), NOW, OWNER)
+    after = answers(conn, Question.VALUE)
+    assert one(after, "got it done").people <= before - 45
+    # What people did needs no reading of theirs.
+    assert one(after, "came back this week").people > CONSENTING
+    assert "must consent" in answers(conn, Question.OWNER)[0].note
+
+
 def test_an_answer_says_what_is_missing(conn: Connection) -> None:
     conn.execute("delete from insights.conversation_facets")
     conn.execute("delete from insights.return_predictions")
