@@ -53,7 +53,10 @@ def lines_of(figures: Sequence[Figure]) -> Iterator[str]:
         told = [f for f in figures if f.question == question and f.value is not None]
         told = [f for f in told if not f.individual][:MOST_IN_A_LINE]
         if told:
-            yield f"{TITLES[question]} {'; '.join(map(_phrase, told))}"
+            sure = {str(figure.confidence) for figure in told}
+            told_once = f" - confidence {sure.pop()}" if len(sure) == 1 else ""
+            phrases = "; ".join(_phrase(figure, bool(told_once)) for figure in told)
+            yield f"{TITLES[question]} {phrases}{told_once}"
 
 
 def unanswered(figures: Sequence[Figure]) -> Iterator[tuple[str, str]]:
@@ -89,10 +92,10 @@ def as_record(figure: Figure) -> dict[str, Any]:
     return {**asdict(figure), "title": TITLES[figure.question]}
 
 
-def _phrase(figure: Figure) -> str:
-    interval = interval_of(figure)
-    inside = [part for part in (interval, f"confidence {figure.confidence}") if part]
-    return f"{name_of(figure)} {value_of(figure)} ({', '.join(inside)})"
+def _phrase(figure: Figure, is_sure_told: bool) -> str:
+    inside = [interval_of(figure), "" if is_sure_told else f"confidence {figure.confidence}"]
+    shown = ", ".join(part for part in inside if part)
+    return f"{name_of(figure)} {value_of(figure)}" + (f" ({shown})" if shown else "")
 
 
 def _number(figure: Figure, value: float) -> str:

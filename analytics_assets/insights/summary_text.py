@@ -27,6 +27,7 @@ MAX_BLOCK_CHARS = 2900
 MAX_BLOCKS = 50
 MAX_HEADER_CHARS = 150
 CUT = "…"
+_TEN = 10
 TOO_LONG = "The rest stands in `insights.daily_summary`."
 NOT_ENOUGH = f"Not enough people: shown for groups of {FLOOR} or more."
 
@@ -199,10 +200,14 @@ def _anomaly(anomaly: Anomaly) -> str:
             f"{_words(name)}: {'more' if anomaly.score > 0 else 'less'} than usual on a {weekday}"
         )
     else:
-        value, usual = (
-            _number(Decimal(str(number))) for number in (anomaly.value, anomaly.expected)
-        )
+        value, usual = (_roughly(number) for number in (anomaly.value, anomaly.expected))
     return f"{_words(name)}: {value}, usually about {usual} on a {weekday}"
+
+
+def _roughly(number: float) -> str:
+    """To whole units where there are ten of them."""
+    digits = 0 if abs(number) >= _TEN else 2
+    return _number(Decimal(str(round(number, digits))))
 
 
 def _number(value: Decimal) -> str:

@@ -294,6 +294,9 @@ def test_days_that_are_not_over_and_short_histories_are_not_judged() -> None:
     # Growth is no anomaly, and an earlier outlier moves nothing.
     growing = {day: 100 * 1.01**place for place, day in enumerate(days)}
     assert anomalies_of("m", {**growing, days[30]: 5000.0}, days[31:]) == []
+    uneven = {day: 100.0 + 3 * (place % 5) for place, day in enumerate(days)}
+    spikes = {days[30]: 5000.0, days[33]: 5000.0, days[39]: 300.0}
+    assert days[39] in [a.day for a in anomalies_of("m", {**uneven, **spikes}, days)]
     (found,) = anomalies_of("m", {**steady, days[39]: 0.0}, [days[39]])
     assert found.score < -3.5
     assert found.low <= 100 <= found.high

@@ -1,6 +1,6 @@
 """The failure matrix through a whole stage: what is kept, what is said, what is never paid again.
 
-How each fault is recognised stands in test_gemini_provider.py; docs/decisions/insights.md lists the
+How each fault is recognised stands in test_gemini_provider.py; docs/decisions/answers.md lists the
 rows and their tests.
 """
 

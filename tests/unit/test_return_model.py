@@ -125,11 +125,13 @@ def test_a_week_without_any_data_is_neither_learned_from_nor_foretold_after() ->
     weeks = company(300)
     silent = {name: grid.copy() for name, grid in weeks.facts.items()}
     for name, grid in silent.items():
-        grid[:, 7:] = -1.0 if name == "last_day" else 0.0
-    of_silence, after_it = judged(UserWeeks(silent), [7, 8])
-    (usual,) = judged(weeks, [7])
+        grid[:, 6] = -1.0 if name == "last_day" else 0.0
+    of_silence, after_it, later = judged(UserWeeks(silent), [6, 7, 8])
+    (usual,) = judged(weeks, [6])
     assert of_silence.probability == usual.probability
     assert after_it.why_none == "nobody was active in the week before"
+    # That nobody came is no sign that anybody will stay away.
+    assert np.mean(later.probability) == pytest.approx(np.mean(usual.probability), abs=0.1)
 
 
 def test_trees_are_grown_in_a_process_of_their_own_where_there_is_enough_to_learn(
