@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dagster as dg
 
+from analytics_assets.assets.answers import answers_assets
 from analytics_assets.assets.compliance import compliance_assets
 from analytics_assets.assets.insights import insights_assets
 from analytics_assets.assets.marts import marts_assets
@@ -33,6 +34,7 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
             *marts_assets(settings, daily),
             *release_assets(settings, daily),
             *insights_assets(daily),
+            *answers_assets(daily),
             *retention_assets(daily),
             *compliance_assets(daily),
         ],

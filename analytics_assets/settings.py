@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     llm_concurrency: int = Field(default=8, ge=1, le=256)
     llm_timeout_seconds: float = Field(default=60.0, gt=0, le=600)
     slack_webhook_url: SecretStr | None = None
+    slack_bot_token: SecretStr | None = None
+    slack_channel: str | None = None
+    slack_api_url: str = "https://slack.com/api"
     owner_user_id: str | None = None
 
     ui_host: str = "127.0.0.1"
@@ -112,6 +115,10 @@ class Settings(BaseSettings):
         "llm_model",
         "llm_api_key",
         "google_generativeai_python",
+        "slack_webhook_url",
+        "slack_bot_token",
+        "slack_channel",
+        "owner_user_id",
         mode="before",
     )
     @classmethod

@@ -35,6 +35,8 @@ def insights_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefini
             ["marts", "event_aggregations"],
             ["insights", "analysis_cache"],
             ["insights", "user_activity"],
+            ["insights", "metric_anomalies"],
+            ["insights", "success_metrics"],
             # It quotes them: before the release, a second run would write another text.
             ["published", "ai_usage_trends"],
             ["published", "archetype_distribution"],

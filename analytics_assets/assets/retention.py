@@ -17,6 +17,8 @@ REBUILT = (
     ["marts", "server_installs"],
     ["insights", "user_activity"],
     ["insights", "analysis_cache"],
+    ["insights", "payment_signals"],
+    ["insights", "return_predictions"],
     ["insights", "daily_summary"],
 )
 

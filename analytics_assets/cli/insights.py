@@ -1,18 +1,20 @@
-"""``insights``: what models were asked and what it cost.
+"""``insights``: the answers, what models were asked, and what it cost.
 
-Invariant: costs name nobody; what names or quotes a person says so before it is shown.
+Invariant: answers and costs name nobody but the owner; what names or quotes a person says so before
+it is shown.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 
 from analytics_assets.cli.console import (
     console,
+    errors,
     notes,
     print_json,
     print_table,
@@ -20,12 +22,52 @@ from analytics_assets.cli.console import (
     told_plainly,
 )
 
-app = typer.Typer(help="What models read, said and cost.", no_args_is_help=True)
+app = typer.Typer(help="Answers about product and users; what models read, said and cost.")
 
 
-@app.callback()
-def _group() -> None:
-    """What models read, said and cost."""
+@app.callback(invoke_without_command=True)
+def answers(
+    context: typer.Context,
+    week: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], help="A day of the week to tell; default: the newest one."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Are users getting value, where do they get stuck, who returns, what to build next."""
+    if context.invoked_subcommand is not None:
+        return
+    from analytics_assets.insights.success_metrics import WEEK, read_answers
+    from analytics_assets.insights.success_text import as_record, tables
+    from analytics_assets.store.migrate import open_migrated
+
+    settings = settings_or_exit()
+    monday = None if week is None else week.date() - timedelta(days=week.weekday())
+    with told_plainly():
+        database = open_migrated(settings)
+        with database.connect("analytics_pipeline") as connection:
+            found, figures = read_answers(connection, monday)
+    if found is None or not figures:
+        errors.print(
+            "error: there are no answers"
+            + (f" for the week of {found}" if found else "")
+            + ": nobody was active, or insights/success_metrics was not materialized "
+            "(`analytics-assets run`)",
+            style="bold red",
+        )
+        raise typer.Exit(1)
+    if as_json:
+        print_json({"week": found, "answers": [as_record(figure) for figure in figures]})
+        return
+    last = found + WEEK - timedelta(days=1)
+    console.print(
+        f"28 days to {last}; intervals of 95 %; people and conversations are rounded down",
+        highlight=False,
+    )
+    for title, columns, rows in tables(figures):
+        print_table(f"\n{title}", columns, rows)
 
 
 @app.command()

@@ -23,7 +23,15 @@ STEP_OF_ZONE = {
     "marts": ("marts",),
     "anonymous": ("release",),
     "published": ("release",),
-    "insights": ("conversation_facets", "analysis_cache", "daily_summary"),
+    "insights": (
+        "conversation_facets",
+        "analysis_cache",
+        "return_predictions",
+        "payment_signals",
+        "metric_anomalies",
+        "success_metrics",
+        "daily_summary",
+    ),
 }
 FIRST_ROWS = 3
 _TABLES = """

@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from analytics_assets.insights.configured import NO_KEY, why_no_model
+from analytics_assets.insights.configured import why_no_model
 from analytics_assets.insights.facet_prompt import FACETS
+from analytics_assets.insights.metric_anomalies import Anomaly
 from analytics_assets.insights.prompts import USER_INSIGHT
 from analytics_assets.insights.selection import Selection
-from analytics_assets.insights.slack import post_summary
+from analytics_assets.insights.slack import Slack
+from analytics_assets.insights.success_metrics import WEEK, read_answers
+from analytics_assets.insights.success_text import lines_of, unanswered
 from analytics_assets.insights.summary_text import (
     DayFacts,
     EventType,
@@ -30,12 +33,11 @@ from analytics_assets.insights.summary_text import (
     Published,
     markdown_of,
 )
+from analytics_assets.notify import NotPosted
 from analytics_assets.store.database import lock_table
 from analytics_assets.windows import DAY, Window
 
 if TYPE_CHECKING:
-    from pydantic import SecretStr
-
     from analytics_assets.settings import Settings
     from analytics_assets.store.database import Database
 
@@ -52,7 +54,8 @@ COUNTED_FIELDS = ("goals", "outcome", "friction", "feature_request", "will_retur
 class SummaryOutcome:
     """Days of the window that have a summary, how many texts changed, and what became of the post.
 
-    ``post`` is ``posted``, ``unchanged``, ``not configured``, ``not due`` or why it failed.
+    ``post`` is ``posted``, ``updated``, ``unchanged``, ``not configured``, ``not due``, or why it
+    failed or could only be posted once more.
     """
 
     window: Window
@@ -76,22 +79,23 @@ def summarise_window(database: Database, window: Window, settings: Settings) -> 
     """Write the window's summaries, and post the newest complete day's where that is new."""
     now = settings.now()
     with database.connect("analytics_pipeline") as conn:
-        outcome = build_daily_summary(
-            conn, window, now, model_configured=why_no_model(settings) is None
-        )
+        outcome = build_daily_summary(conn, window, now, why_no_model=why_no_model(settings))
         conn.commit()
-        outcome.post = post_daily_summary(conn, window, now, settings.slack_webhook_url)
+        outcome.post = post_daily_summary(conn, window, now, Slack.from_settings(settings))
     return outcome
 
 
 def build_daily_summary(
-    conn: psycopg.Connection[Any], window: Window, now: datetime, *, model_configured: bool
+    conn: psycopg.Connection[Any], window: Window, now: datetime, *, why_no_model: str | None
 ) -> SummaryOutcome:
-    """Replace the window's rows in one transaction; days after ``now`` get none."""
+    """Replace the window's rows in one transaction; days after ``now`` get none.
+
+    ``why_no_model`` says why no model can be asked, None where one can.
+    """
     outcome = SummaryOutcome(window)
     with conn.transaction():
         lock_table(conn, SUMMARY)
-        reader = _Reader(conn, window, now, model_configured=model_configured)
+        reader = _Reader(conn, window, now, why_no_model=why_no_model)
         facts = [reader.facts(day) for day in window.days() if day <= now.date()]
         conn.execute(
             "delete from insights.daily_summary where day >= %s and day < %s "
@@ -107,35 +111,38 @@ def build_daily_summary(
 
 
 def post_daily_summary(
-    conn: psycopg.Connection[Any], window: Window, now: datetime, webhook: SecretStr | None
+    conn: psycopg.Connection[Any], window: Window, now: datetime, slack: Slack | None
 ) -> str:
-    """Post yesterday's summary where the window holds it and its text was not posted yet.
+    """Post yesterday's summary where the window holds it and its text was not posted yet; where
+    another text was, change that message, or say that this is an update.
 
-    Returns what became of it; never raises for the webhook's sake.
+    Returns what became of it; never raises for Slack's sake.
     """
     yesterday = now.date() - DAY
     if yesterday not in window:
         return "not due"
-    if webhook is None:
+    if slack is None:
         return "not configured"
     with conn.transaction():
         lock_table(conn, SUMMARY)
         row = conn.execute(
-            "select markdown, content_hash from insights.daily_summary "
+            "select markdown, content_hash, posted_hash, slack_message from insights.daily_summary "
             "where day = %s and content_hash is distinct from posted_hash",
             [yesterday],
         ).fetchone()
         if row is None:
             return "unchanged"
-        problem = post_summary(webhook, str(row[0]))
-        if problem is not None:
-            return problem
+        markdown, digest, posted, message = row
+        try:
+            told = slack.post(markdown, message, again=posted is not None)
+        except NotPosted as error:
+            return str(error)
         conn.execute(
-            "update insights.daily_summary set posted_at = clock_timestamp(), posted_hash = %s "
-            "where day = %s",
-            [row[1], yesterday],
+            "update insights.daily_summary set posted_at = clock_timestamp(), posted_hash = %s, "
+            "slack_message = %s where day = %s",
+            [digest, told.message, yesterday],
         )
-        return "posted"
+        return told.outcome
 
 
 def _write(conn: psycopg.Connection[Any], facts: DayFacts) -> int:
@@ -160,11 +167,11 @@ class _Reader:
         window: Window,
         now: datetime,
         *,
-        model_configured: bool,
+        why_no_model: str | None,
     ) -> None:
         self.conn = conn
         self.window = window
-        self.model_configured = model_configured
+        self.why_no_model = why_no_model
         self.selection = Selection.of(conn, window, now)
         self.selected_days = set(self.selection.days(conn))
         self.has_metrics = self._exists("marts.daily_metrics")
@@ -172,10 +179,15 @@ class _Reader:
         self.metrics = self._metrics() if self.has_metrics else {}
         self.event_types = self._event_types() if self.has_aggregations else {}
         self.failures = self._failures()
+        self.anomalies = self._anomalies()
 
     def facts(self, day: date) -> DayFacts:
         selected = len(self.selection.users(self.conn, day)) if day in self.selected_days else 0
         insights = self._insights(day)
+        # The last week that was over on that day: what is told of it does not change any more.
+        week = day - DAY * day.weekday() - WEEK
+        _, figures = read_answers(self.conn, week)
+        gaps = [Missing(what, why) for what, why in unanswered(figures)]
         return DayFacts(
             day=day,
             metrics=self.metrics.get(day, {}),
@@ -183,7 +195,10 @@ class _Reader:
             event_types=self.event_types.get(day, []),
             published=self._published(day),
             insights=insights,
-            missing=self._missing(day, selected, insights.people),
+            missing=[*self._missing(day, selected, insights.people), *gaps],
+            anomalies=self.anomalies.get(day, []),
+            answers=list(lines_of(figures)),
+            answers_end=week + WEEK - DAY,
         )
 
     def _missing(self, day: date, selected: int, analysed: int) -> list[Missing]:
@@ -205,7 +220,7 @@ class _Reader:
             )
         if selected > analysed > 0:
             missing.append(Missing("insights of some users", self._why_unanswered(), day))
-        elif selected > 0 == analysed or not self.model_configured:
+        elif selected > 0 == analysed or self.why_no_model is not None:
             since = self._unanswered_since(day)
             missing.append(Missing("insights", self._why_unanswered(), since))
         elif selected == 0:
@@ -213,8 +228,8 @@ class _Reader:
         return missing
 
     def _why_unanswered(self) -> str:
-        if not self.model_configured:
-            return NO_KEY
+        if self.why_no_model is not None:
+            return self.why_no_model
         if not self.failures:
             return "not analysed yet; materialize insights/analysis_cache for this day"
         return f"the model gave no answer ({', '.join(self.failures)})"
@@ -231,6 +246,17 @@ class _Reader:
             [self.window.start - DAY, self.window.end],
         ):
             found[day][name] = value
+        return found
+
+    def _anomalies(self) -> dict[date, list[Anomaly]]:
+        found: dict[date, list[Anomaly]] = defaultdict(list)
+        for day, name, value, expected, low, high, score, weekdays in self.conn.execute(
+            "select day, metric_name, value::float, expected::float, low::float, high::float, "
+            "score::float, same_weekdays from insights.metric_anomalies "
+            "where day >= %s and day < %s order by day, metric_name",
+            [self.window.start, self.window.end],
+        ):
+            found[day].append(Anomaly(day, name, value, expected, low, high, score, weekdays))
         return found
 
     def _event_types(self) -> dict[date, list[EventType]]:

@@ -7,11 +7,14 @@ bytes and a text is posted once; no count of 10 people or fewer, nor one that a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from analytics_assets.insights.metric_anomalies import Anomaly
 
 FLOOR = 11
 STEP = 5
@@ -19,8 +22,13 @@ PEOPLE_METRIC = "active_users"
 # Averages over people: of ten or fewer they tell as much as the people's own numbers.
 PER_PERSON_METRICS = frozenset({"user_engagement"})
 MAX_EVENT_TYPES = 10
+# Slack takes 50 blocks, 3000 characters in a section and 150 in a header.
 MAX_BLOCK_CHARS = 2900
 MAX_BLOCKS = 50
+MAX_HEADER_CHARS = 150
+CUT = "…"
+_TEN = 10
+TOO_LONG = "The rest stands in `insights.daily_summary`."
 NOT_ENOUGH = f"Not enough people: shown for groups of {FLOOR} or more."
 
 
@@ -71,6 +79,9 @@ class DayFacts:
     published: Published
     insights: InsightCounts
     missing: Sequence[Missing]
+    anomalies: Sequence[Anomaly] = ()
+    answers: Sequence[str] = ()
+    answers_end: date | None = None
 
 
 def about(people: int) -> str:
@@ -94,9 +105,11 @@ def markdown_of(facts: DayFacts) -> str:
     """The summary of a day."""
     sections = [
         ("Metrics", _metrics(facts)),
+        ("Out of the ordinary", [_anomaly(one) for one in facts.anomalies]),
         ("Activity", _activity(facts.event_types)),
         ("Published trends", _published(facts.published)),
         ("What users said", _insights(facts.insights)),
+        (f"Answers, 28 days to {facts.answers_end}", list(facts.answers)),
         ("Missing", [_missing(item) for item in facts.missing] or ["Nothing."]),
     ]
     lines = [f"# Daily summary {facts.day.isoformat()}"]
@@ -106,26 +119,46 @@ def markdown_of(facts: DayFacts) -> str:
     return "\n".join(lines) + "\n"
 
 
-def slack_payload(markdown: str) -> dict[str, Any]:
-    """Block Kit of a summary; ``text`` is what notifications show."""
+def slack_payload(markdown: str, note: str = "") -> dict[str, Any]:
+    """Block Kit of a summary; ``text`` is what notifications show. ``note`` follows the title."""
     title, *rest = markdown.strip().splitlines()
-    blocks: list[dict[str, Any]] = [
-        {"type": "header", "text": {"type": "plain_text", "text": title.removeprefix("# ")}}
-    ]
-    section: list[str] = []
-    for line in [*rest, "## "]:
+    title = title.removeprefix("# ") + note
+    sections: list[list[str]] = []
+    for line in rest:
         if line.startswith("## "):
-            if section:
-                blocks.append(_block("\n".join(section)))
-            section = [f"*{_escaped(line.removeprefix('## '))}*"]
-        elif line.startswith("- "):
-            section.append(f"• {_escaped(line.removeprefix('- '))}")
-    return {"text": title.removeprefix("# "), "blocks": blocks[:MAX_BLOCKS]}
+            sections.append([f"*{_escaped(line.removeprefix('## '))}*"])
+        elif line.startswith("- ") and sections:
+            sections[-1].append(f"• {_escaped(line.removeprefix('- '))}")
+    texts = [text for section in sections for text in _pages(section)]
+    if len(texts) >= MAX_BLOCKS:
+        texts = [*texts[: MAX_BLOCKS - 2], TOO_LONG]
+    header = {"type": "plain_text", "text": title[:MAX_HEADER_CHARS]}
+    blocks = [{"type": "header", "text": header}, *map(_block, texts)]
+    return {"text": title, "blocks": blocks}
+
+
+def _pages(lines: Sequence[str]) -> Iterator[str]:
+    """The lines of a section, in as many blocks as they need."""
+    page = ""
+    for line in map(_short, lines):
+        if page and len(page) + 1 + len(line) > MAX_BLOCK_CHARS:
+            yield page
+            page = line
+        else:
+            page = f"{page}\n{line}" if page else line
+    yield page
+
+
+def _short(line: str) -> str:
+    """A line no longer than a block, never cut within an escape such as ``&amp;``."""
+    if len(line) <= MAX_BLOCK_CHARS:
+        return line
+    kept = line[: MAX_BLOCK_CHARS - len(CUT)]
+    start = kept.rfind("&")
+    return (kept[:start] if start >= 0 and ";" not in kept[start:] else kept) + CUT
 
 
 def _block(text: str) -> dict[str, Any]:
-    if len(text) > MAX_BLOCK_CHARS:
-        text = text[:MAX_BLOCK_CHARS].rsplit("\n", 1)[0] + "\n…"
     return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
 
 
@@ -151,6 +184,30 @@ def _metric(name: str, metrics: Mapping[str, Decimal]) -> str:
         if name == PEOPLE_METRIC:
             return about(int(people))
     return _number(metrics[name])
+
+
+def _anomaly(anomaly: Anomaly) -> str:
+    name = anomaly.metric_name
+    weekday = f"{anomaly.day:%A}"
+    if name == PEOPLE_METRIC:
+        value, usual = (
+            about(int(number)) if number >= FLOOR else f"fewer than {FLOOR} people"
+            for number in (anomaly.value, anomaly.expected)
+        )
+    elif name in PER_PERSON_METRICS:
+        # Of how few people it would be told without saying so: only the direction is.
+        return (
+            f"{_words(name)}: {'more' if anomaly.score > 0 else 'less'} than usual on a {weekday}"
+        )
+    else:
+        value, usual = (_roughly(number) for number in (anomaly.value, anomaly.expected))
+    return f"{_words(name)}: {value}, usually about {usual} on a {weekday}"
+
+
+def _roughly(number: float) -> str:
+    """To whole units where there are ten of them."""
+    digits = 0 if abs(number) >= _TEN else 2
+    return _number(Decimal(str(round(number, digits))))
 
 
 def _number(value: Decimal) -> str:

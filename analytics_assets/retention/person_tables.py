@@ -51,6 +51,8 @@ DERIVED_TABLES: Final = (
     PersonTable("insights.user_activity", follows="messages"),
     PersonTable("insights.conversation_facets", follows="messages"),
     PersonTable("insights.analysis_cache", "analysis_date", "messages"),
+    PersonTable("insights.payment_signals", follows="messages"),
+    PersonTable("insights.return_predictions", "as_of_day", "messages"),
 )
 
 

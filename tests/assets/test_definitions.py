@@ -21,6 +21,7 @@ HEAVY = (
     "pandas",
     "psycopg",
     "pyarrow",
+    "sklearn",
     "sqlalchemy",
 )
 
@@ -66,7 +67,16 @@ ASSETS = {
         "install_trends",
         "search_trends",
     },
-    "insights": {"analysis_cache", "conversation_facets", "daily_summary", "user_activity"},
+    "insights": {
+        "analysis_cache",
+        "conversation_facets",
+        "daily_summary",
+        "metric_anomalies",
+        "payment_signals",
+        "return_predictions",
+        "success_metrics",
+        "user_activity",
+    },
     "retention": {"compliance_report", "retention_pruned_partitions"},
 }
 

@@ -21,6 +21,7 @@ from analytics_assets.insights.daily_summary import (
     post_daily_summary,
     summarise_window,
 )
+from analytics_assets.insights.slack import NO_CHANNEL, POSTED_AGAIN, Slack
 from analytics_assets.insights.summary_text import gated, slack_payload
 from analytics_assets.settings import load_settings
 from analytics_assets.windows import Window
@@ -63,13 +64,16 @@ def build(
 ) -> SummaryOutcome:
     window = Window(DAY, DAY + timedelta(days=days))
     with company.database.connect("analytics_pipeline") as conn:
-        return build_daily_summary(conn, window, now, model_configured=key)
+        return build_daily_summary(conn, window, now, why_no_model=None if key else NO_KEY)
 
 
 def post(company: Company, url: str | None, *, now: datetime = MORNING_AFTER) -> str:
-    webhook = None if url is None else SecretStr(url)
+    return post_to(company, None if url is None else Slack(SecretStr(url)), now=now)
+
+
+def post_to(company: Company, slack: Slack | None, *, now: datetime = MORNING_AFTER) -> str:
     with company.database.connect("analytics_pipeline") as conn:
-        return post_daily_summary(conn, Window.of_day(DAY), now, webhook)
+        return post_daily_summary(conn, Window.of_day(DAY), now, slack)
 
 
 def summary(company: Company, day: date = DAY) -> str:
@@ -203,6 +207,10 @@ def test_without_a_key_the_summary_names_the_setting_and_since_when(
     build(marts, 2, key=False)
     assert missing(marts, NEXT)["insights"] == (NO_KEY, "2026-06-02")
     assert f"insights: {NO_KEY}, since 2026-06-02" in summary(marts, NEXT)
+    # Whatever the reason is, it is the one that is told.
+    with marts.database.connect("analytics_pipeline") as conn:
+        build_daily_summary(conn, Window.of_day(NEXT), MORNING_AFTER, why_no_model="off")
+    assert missing(marts, NEXT)["insights"][0] == "off"
     # Given later, the day is no longer missing it.
     analyse_days(2)
     build(marts, 2)
@@ -259,14 +267,72 @@ def test_yesterdays_summary_is_posted_once_and_again_only_when_it_changes(
     assert post(marts, slack.url) == "unchanged"
     metric(marts, "installation_count", 7)
     build(marts)
-    assert post(marts, slack.url) == "posted"
+    # A webhook cannot change what it posted, so the second message says what it is.
+    assert post(marts, slack.url) == POSTED_AGAIN
     first, second = slack.posts
-    assert first["text"] == second["text"] == "Daily summary 2026-06-01"
+    assert first["text"] == "Daily summary 2026-06-01"
+    assert second["text"] == "Daily summary 2026-06-01 (updated)"
     assert first["blocks"][0]["type"] == "header"
     assert "*Metrics*\n• total searches: 5" in json.dumps(first, ensure_ascii=False).replace(
         "\\n", "\n"
     )
     assert "installation count: 7" in json.dumps(second)
+
+
+def test_a_bot_changes_its_message_instead_of_posting_twice(
+    marts: Company, slack: SlackServer
+) -> None:
+    bot = Slack(None, SecretStr(slack.token), "C024BE91L", slack.api_url)
+    metric(marts, "total_searches", 5)
+    build(marts)
+    assert post_to(marts, bot) == "posted"
+    assert post_to(marts, bot) == "unchanged"
+    metric(marts, "installation_count", 7)
+    build(marts)
+    assert post_to(marts, bot) == "updated"
+    ((_, message),) = slack.messages.items()
+    assert "installation count: 7" in json.dumps(message)
+    assert message["text"] == "Daily summary 2026-06-01"
+    # Somebody deleted it: the summary is posted anew, and that message changed from then on.
+    slack.messages.clear()
+    metric(marts, "active_servers", 3)
+    build(marts)
+    assert post_to(marts, bot) == "posted"
+    metric(marts, "unique_searches", 2)
+    build(marts)
+    assert post_to(marts, bot) == "updated"
+    assert len(slack.messages) == 1
+    assert slack.calls.count("chat.postMessage") == 2
+
+
+def test_a_bot_that_is_refused_says_what_to_do_and_never_its_token(
+    marts: Company, slack: SlackServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    metric(marts, "total_searches", 5)
+    build(marts)
+    token = SecretStr(slack.token)
+    assert post_to(marts, Slack(None, token, None, slack.api_url)) == NO_CHANNEL
+    told = ""
+    for refusal, advice in (
+        ("not_in_channel", "invite the bot"),
+        ("channel_not_found", "ANALYTICS_SLACK_CHANNEL"),
+        ("<@U1> leak?", "(unknown)"),
+    ):
+        slack.refusal = refusal
+        told += (found := post_to(marts, Slack(None, token, "C024BE91L", slack.api_url)))
+        assert advice in found
+    slack.refusal = ""
+    wrong = post_to(marts, Slack(None, SecretStr("xoxb-other"), "C1", slack.api_url))
+    assert "ANALYTICS_SLACK_BOT_TOKEN" in wrong
+    slack.status = 429
+    assert "next run" in post_to(marts, Slack(None, token, "C024BE91L", slack.api_url))
+    nowhere = post_to(marts, Slack(None, token, "C024BE91L", "http://127.0.0.1:9/api"))
+    assert "ANALYTICS_SLACK_API_URL" in nowhere
+    assert "leak" not in told
+    assert "xoxb" not in told + wrong + nowhere + caplog.text
+    slack.status = 200
+    assert post_to(marts, Slack(None, token, "C024BE91L", slack.api_url)) == "posted"
 
 
 def test_only_the_newest_complete_day_is_posted(marts: Company, slack: SlackServer) -> None:
@@ -310,9 +376,19 @@ def test_the_window_is_summed_up_and_posted_with_the_settings(
 def test_slack_gets_blocks_it_accepts() -> None:
     lines = "\n".join(f"- event <{number}> & more" for number in range(400))
     payload = slack_payload(f"# Daily summary 2026-06-01\n\n## Activity\n{lines}\n")
-    assert len(payload["blocks"]) <= 50
+    text = "\n".join(block["text"]["text"] for block in payload["blocks"])
+    assert all(f"event &lt;{number}&gt; &amp; more" in text for number in range(400))
     assert all(len(block["text"]["text"]) <= 3000 for block in payload["blocks"])
-    assert "&lt;1&gt; &amp; more" in payload["blocks"][1]["text"]["text"]
+    # What no message can hold is cut between lines, or at a whole sign, and said to be.
+    wide = "\n".join(f"- {'&' * 2000}" for _ in range(80))
+    payload = slack_payload(f"# {'x' * 400}\n\n## Activity\n{wide}\n")
+    blocks = payload["blocks"]
+    assert len(blocks) <= 50
+    assert "insights.daily_summary" in blocks[-1]["text"]["text"]
+    assert len(blocks[0]["text"]["text"]) <= 150
+    for block in blocks[2:-1]:
+        assert len(block["text"]["text"]) <= 3000
+        assert block["text"]["text"].removeprefix("• ").replace("&amp;", "") == "…"
 
 
 def test_the_analyst_reads_the_summary_and_not_the_insights(marts: Company) -> None:

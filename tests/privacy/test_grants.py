@@ -23,7 +23,12 @@ RELEASED = {"anonymous.*": READ, "published.*": READ}
 # Role -> table or whole schema -> privileges; "SELECT (column)" is of single columns.
 MATRIX: dict[str, dict[str, set[str]]] = {
     "analytics_reader": RELEASED,
-    "analytics_analyst": {**RELEASED, "insights.daily_summary": READ},
+    "analytics_analyst": {
+        **RELEASED,
+        "insights.daily_summary": READ,
+        "insights.metric_anomalies": READ,
+        "insights.success_metrics": READ,
+    },
     "analytics_api": {
         **RELEASED,
         "inbox.entries": {"INSERT", "SELECT (event_id)"},
@@ -190,6 +195,8 @@ def outsider(privacy_database: Database, request: pytest.FixtureRequest) -> Iter
         "select vault.consenting('insights', array['u1'], now())",
         "select * from insights.analysis_cache",
         "select * from insights.conversation_facets",
+        "select * from insights.payment_signals",
+        "select * from insights.return_predictions",
         "select * from ops.release_ledger",
         "select payload from inbox.entries",
         "insert into anonymous.analytics_events default values",

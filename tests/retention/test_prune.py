@@ -126,7 +126,12 @@ def close_releases(connection: psycopg.Connection[Any], month: Window) -> None:
         )
 
 
-MIGRATED = ("insights.analysis_cache", "insights.conversation_facets")
+MIGRATED = (
+    "insights.analysis_cache",
+    "insights.conversation_facets",
+    "insights.payment_signals",
+    "insights.return_predictions",
+)
 
 
 def make_derived_tables(connection: psycopg.Connection[Any]) -> None:
@@ -313,6 +318,27 @@ def test_person_level_rows_go_with_what_they_were_built_from(
         from unnest(%s::date[]) as day
         """,
         [[ago(366), ago(365)]],
+    )
+
+    pipeline.execute(
+        """
+        insert into insights.payment_signals (
+            day, user_id, credit_limits, conversations_after, jobs_after, downloads_after,
+            shares_after
+        )
+        select day, 'u1', 1, 0, 0, 0, 0 from unnest(%s::date[]) as day
+        """,
+        [[ago(366), ago(365)]],
+    )
+    monday = ago(366) - timedelta(days=ago(366).weekday())
+    pipeline.execute(
+        """
+        insert into insights.return_predictions (
+            as_of_day, user_id, horizon_days, probability, calibrated, reasons, model_version
+        )
+        select day, 'u1', 7, 0.5, true, '{}', 'm' from unnest(%s::date[]) as day
+        """,
+        [[monday, monday + timedelta(days=7)]],
     )
 
     report = run(database, catalogue)

@@ -38,6 +38,10 @@ CONTENT = {
     "marts.daily_metrics": "date, metric_name, metric_value",
     "marts.server_installs": "*",
     "insights.user_activity": "*",
+    "insights.return_predictions": "*",
+    "insights.payment_signals": "*",
+    "insights.metric_anomalies": "*",
+    "insights.success_metrics": "*",
     "insights.daily_summary": "day, markdown",
     "anonymous.analytics_events": "event_type, archetype, activity_score_bucket,"
     " collab_score_bucket, diversity_score_bucket, ai_savviness_bucket, ai_percentage_bucket,"

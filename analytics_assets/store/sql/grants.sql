@@ -13,7 +13,8 @@ alter default privileges for role analytics_pipeline in schema marts
     grant select on tables to analytics_analyst, analytics_api;
 
 grant usage on schema insights to analytics_analyst;
-grant select on insights.daily_summary to analytics_analyst;
+grant select on insights.daily_summary, insights.metric_anomalies, insights.success_metrics
+    to analytics_analyst;
 
 grant usage on schema inbox to analytics_api;
 grant insert, select (event_id) on inbox.entries to analytics_api;
