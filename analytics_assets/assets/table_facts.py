@@ -15,8 +15,14 @@ from pathlib import Path
 FILE = Path(__file__).with_name("tables.json")
 TABLES = (
     "insights.analysis_cache",
+    "insights.clusters",
     "insights.conversation_facets",
     "insights.daily_summary",
+    "insights.feature_requests",
+    "insights.friction_points",
+    "insights.personas",
+    "insights.segments",
+    "insights.use_cases",
     "ops.event_schemas",
     "ops.privacy_reports",
     "ops.retention_floor",

@@ -23,7 +23,13 @@ STEP_OF_ZONE = {
     "marts": ("marts",),
     "anonymous": ("release",),
     "published": ("release",),
-    "insights": ("conversation_facets", "analysis_cache", "daily_summary"),
+    "insights": (
+        "conversation_facets",
+        "analysis_cache",
+        "groups",
+        "personas",
+        "daily_summary",
+    ),
 }
 FIRST_ROWS = 3
 _TABLES = """

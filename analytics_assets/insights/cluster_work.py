@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 
 def perform(
     values: Mapping[str, Any], arrays: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """``values``: k, or null for the usual; ``arrays``: vectors and, from before, centroids and
-    numbers. Gives the fields of Clustering.
+    """``values``: kinds and, where not the usual, k by kind; ``arrays``: for each kind its vectors and, where there was a run before,
+    centroids and numbers. Gives the fields of Clustering for each kind.
     """
     import numpy as np
 
     from analytics_assets.insights.clustering import cluster, wanted_clusters
     from analytics_assets.insights.embedding import unit
 
-    vectors = unit(arrays["vectors"].astype(np.float32))
-    before = arrays.get("centroids")
-    numbers = arrays.get("numbers")
-    k = values["k"] or wanted_clusters(len(vectors), 0 if before is None else len(before))
-    found = cluster(vectors, k, before=before, before_numbers=numbers)
-    return {}, {
-        "labels": found.labels,
-        "numbers": found.numbers,
-        "centroids": found.centroids,
-        "parents": found.parents,
-    }
+    made = {}
+    for kind in values["kinds"]:
+        vectors = unit(arrays[f"{kind}.vectors"].astype(np.float32))
+        before = arrays.get(f"{kind}.centroids")
+        numbers = arrays.get(f"{kind}.numbers")
+        k = values.get("k", {}).get(kind) or wanted_clusters(
+            len(vectors), 0 if before is None else len(before)
+        )
+        found = cluster(vectors, k, before=before, before_numbers=numbers)
+        for field in fields(found):
+            made[f"{kind}.{field.name}"] = getattr(found, field.name)
+    return {}, made

@@ -93,9 +93,7 @@ def matched(now: Vectors, before: Vectors, least: float) -> list[tuple[int, int]
         return []
     cosines = now @ before.T
     rows, columns = linear_sum_assignment(-cosines)
-    return [
-        (int(r), int(c)) for r, c in zip(rows, columns, strict=True) if cosines[r, c] >= least
-    ]
+    return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if cosines[r, c] >= least]
 
 
 def _distinct(vectors: Vectors) -> tuple[Vectors, Numbers, Numbers]:
@@ -168,9 +166,7 @@ def _rounds(vectors: Vectors, weights: Vectors, centroids: Vectors) -> tuple[Num
     return labels.astype(np.int64), centroids
 
 
-def _centres(
-    vectors: Vectors, weights: Vectors, labels: Numbers
-) -> tuple[Vectors, Numbers]:
+def _centres(vectors: Vectors, weights: Vectors, labels: Numbers) -> tuple[Vectors, Numbers]:
     """Mean directions of the clusters that have rows, and the labels without the empty ones."""
     import numpy as np
     from scipy.sparse import csr_matrix
@@ -185,9 +181,7 @@ def _centres(
     return unit(members @ vectors), labels.astype(np.int64)
 
 
-def _aligned(
-    centroids: Vectors, before: Vectors | None, before_numbers: Numbers | None
-) -> Numbers:
+def _aligned(centroids: Vectors, before: Vectors | None, before_numbers: Numbers | None) -> Numbers:
     import numpy as np
 
     if before is None or before_numbers is None or not len(before):

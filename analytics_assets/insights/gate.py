@@ -137,9 +137,10 @@ def is_plain(word: str) -> bool:
     return any(
         lower.startswith(prefix)
         and len(lower) > len(prefix) + 3
-        and (lower[len(prefix) :] in PLAIN_WORDS or any(
-            stem in PLAIN_WORDS for stem in _stems(lower[len(prefix) :])
-        ))
+        and (
+            lower[len(prefix) :] in PLAIN_WORDS
+            or any(stem in PLAIN_WORDS for stem in _stems(lower[len(prefix) :]))
+        )
         for prefix in _PREFIXES
     )
 

@@ -1,7 +1,7 @@
 """A short-lived process for arithmetic: its memory is gone when the work is done.
 
 Belongs here: handing arrays and texts over and taking arrays back. Does not: the arithmetic
-(embedding.py, clustering.py, personas.py). Invariant: what goes in and out is JSON and arrays
+(embedding.py, clustering.py). Invariant: what goes in and out is JSON and arrays
 without pickled objects; nothing is written to disk; texts never stand in arguments or logs.
 ``python -m analytics_assets.insights.workshop`` is the other end.
 """
@@ -19,7 +19,6 @@ from typing import Any
 TASKS = {
     "embed": "analytics_assets.insights.embedding_work",
     "cluster": "analytics_assets.insights.cluster_work",
-    "personas": "analytics_assets.insights.persona_work",
 }
 
 

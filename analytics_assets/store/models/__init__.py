@@ -4,7 +4,28 @@ Tables that dbt builds (``marts``, ``insights.user_activity``) are not here: the
 YAML in ``dbt/``. Invariant: ``metadata`` equals what the migrations build (tested).
 """
 
-from analytics_assets.store.models import audit, doors, inbox, insights, ops, raw, release, vault
+from analytics_assets.store.models import (
+    audit,
+    doors,
+    groups,
+    inbox,
+    insights,
+    ops,
+    raw,
+    release,
+    vault,
+)
 from analytics_assets.store.models.base import metadata
 
-__all__ = ["audit", "doors", "inbox", "insights", "metadata", "ops", "raw", "release", "vault"]
+__all__ = [
+    "audit",
+    "doors",
+    "groups",
+    "inbox",
+    "insights",
+    "metadata",
+    "ops",
+    "raw",
+    "release",
+    "vault",
+]

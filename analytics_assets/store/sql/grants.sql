@@ -13,7 +13,9 @@ alter default privileges for role analytics_pipeline in schema marts
     grant select on tables to analytics_analyst, analytics_api;
 
 grant usage on schema insights to analytics_analyst;
-grant select on insights.daily_summary to analytics_analyst;
+grant select on insights.daily_summary, insights.use_cases, insights.feature_requests,
+    insights.friction_points, insights.personas
+    to analytics_analyst;
 
 grant usage on schema inbox to analytics_api;
 grant insert, select (event_id) on inbox.entries to analytics_api;
