@@ -10,8 +10,8 @@ from typing import Any
 def perform(
     values: Mapping[str, Any], arrays: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """``values``: kinds and, where not the usual, k by kind; ``arrays``: for each kind its vectors and, where there was a run before,
-    centroids and numbers. Gives the fields of Clustering for each kind.
+    """``values``: kinds and, where not the usual, k by kind; ``arrays``: for each kind its vectors
+    and, where there was a run before, centroids and numbers. Gives Clustering's fields for each.
     """
     import numpy as np
 

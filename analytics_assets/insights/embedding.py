@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class HashedWords:
         vectors = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
         for row, text in enumerate(texts):
             words = [word for word in words_of(text) if len(word) > 2 and word.isalpha()]  # noqa: PLR2004
-            pairs = [f"{a} {b}" for a, b in zip(words, words[1:], strict=False)]
+            pairs = [f"{a} {b}" for a, b in pairwise(words)]
             for weight, terms in ((1.0, words), (0.5, pairs)):
                 for term in terms:
                     hashed = int.from_bytes(hashlib.blake2b(term.encode(), digest_size=8).digest())

@@ -62,8 +62,8 @@ _TOPIC: Mapping[Topic, re.Pattern[str]] = {
         r"|over a list|generate \d+|checks pass|on every tag"
     ),
     Topic.PLANNING: _hints(
-        r"brief|budget|contract|estimate|milestone|job post|deadline|roadmap|cost me|hours realistic"
-        r"|clause|payment terms|owns the code|freelancer"
+        r"brief|budget|contract|estimate|milestone|job post|deadline|roadmap|cost me"
+        r"|hours realistic|clause|payment terms|owns the code|freelancer"
     ),
     Topic.DATABASES: _hints(r"database|sql\b|postgres|mysql|index|schema|query|table"),
     Topic.MACHINE_LEARNING: _hints(r"machine learning|neural|training|model|embedding|llm\b"),

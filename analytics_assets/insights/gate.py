@@ -2,8 +2,8 @@
 
 Belongs here: judging text. Does not: counting people (grouping.py) or asking a model (naming.py).
 Invariant: deterministic; nothing passes that holds a known identifier, structured personal data, a
-name off the list of technologies, six words in a row of what somebody wrote, or words on one person.
-In doubt a text fails: its group then gets a label from the closed lists.
+name off the list of technologies, six words in a row of what somebody wrote, or speaks of one
+person. In doubt a text fails: its group then gets a label from the closed lists.
 """
 
 from __future__ import annotations
@@ -91,16 +91,9 @@ def audit_by_rules(text: str, common: Collection[str] = ()) -> Verdict:
 
     ``common``: words that enough people of the group used for themselves (term_labels.py).
     """
-    if not text.strip() or len(text.split()) > MAX_WORDS:
-        return Verdict(2, "length")
-    if _QUOTE.search(text) or _PLACEHOLDER.search(text):
-        return Verdict(1, "quotation_or_identifier")
-    if _NUMBER.search(text):
-        return Verdict(2, "number")
-    if any(True for _ in unlisted_names(text)):
-        return Verdict(2, "name")
-    if _ONE_PERSON.search(text):
-        return Verdict(2, "one_person")
+    wrong = _shape(text)
+    if wrong is not None:
+        return wrong
     vouched = False
     for word in _WORD.findall(text):
         if word in TECHNOLOGIES or is_plain(word):
@@ -109,6 +102,19 @@ def audit_by_rules(text: str, common: Collection[str] = ()) -> Verdict:
             return Verdict(3, "unknown_word")
         vouched = True
     return Verdict(4, "words_of_many") if vouched else GOOD
+
+
+def _shape(text: str) -> Verdict | None:
+    """What is wrong with the text whatever its words mean."""
+    if not text.strip() or len(text.split()) > MAX_WORDS:
+        return Verdict(2, "length")
+    if _QUOTE.search(text) or _PLACEHOLDER.search(text):
+        return Verdict(1, "quotation_or_identifier")
+    if _NUMBER.search(text):
+        return Verdict(2, "number")
+    if any(True for _ in unlisted_names(text)):
+        return Verdict(2, "name")
+    return Verdict(2, "one_person") if _ONE_PERSON.search(text) else None
 
 
 def unlisted_names(text: str) -> Iterator[str]:

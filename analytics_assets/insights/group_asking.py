@@ -43,7 +43,7 @@ on conflict (answer_key) do update set answer = excluded.answer, used_on = exclu
 
 @dataclass(frozen=True)
 class Question:
-    """``digests`` are HMACs of the lines under their users' keys; ``users`` whose lines they are."""
+    """``digests`` are HMACs of the lines under their users' keys; ``users``: whose lines."""
 
     stage: Stage
     text: str
@@ -146,7 +146,8 @@ class GroupRun:
             request = question.stage.request(question.text, key)
             worst = 0 if self.limits.budget is None else self.limits.budget.worst_case(request)
             with self.conn.transaction():
-                call_id, refused = None, WITHDRAWN
+                call_id: int | None = None
+                refused: str | None = WITHDRAWN
                 if self._all_consent(question):
                     call_id, refused = ledger.reserve(
                         question.users[0], key, before.attempts.get(key, 0) + 1, worst

@@ -1,7 +1,7 @@
 """From clusters to groups that may be told of: large enough, of many, and none left to subtract.
 
 Belongs here: the counts of the gate, and pooling of what is too small up the tree. Does not: words
-(gate.py judges them). Invariant: a row is in one group at most; a group that stands has FLOOR_PEOPLE
+(gate.py judges them). Invariant: a row is in one group at most; one that stands has FLOOR_PEOPLE
 people, FLOOR_CONVERSATIONS conversations and nobody with more than MAX_SHARE of them; what is too
 small goes up to its parent, never out alone.
 """
@@ -83,9 +83,9 @@ def groups_of(clustering: Clustering, rows: Sequence[Row]) -> tuple[list[Group],
         merged_groups: dict[int, list[Group]] = {}
         merged_rest: dict[int, list[int]] = {}
         first: dict[int, int] = {}
-        for label in standing:
+        for label, found in standing.items():
             node = first.setdefault(nodes[label], label)
-            merged_groups.setdefault(node, []).extend(standing[label])
+            merged_groups.setdefault(node, []).extend(found)
             merged_rest.setdefault(node, []).extend(failing[label])
         standing, failing = {}, {}
         for node, rest in merged_rest.items():

@@ -31,7 +31,6 @@ from analytics_assets.insights.grouping import (
 )
 from analytics_assets.insights.naming import (
     MODEL,
-    TAXONOMY,
     Name,
     OldName,
     ToName,
@@ -42,7 +41,7 @@ from analytics_assets.insights.naming import (
 from analytics_assets.insights.provider import Provider
 from analytics_assets.insights.running import Connect, Limits
 from analytics_assets.insights.scrubbing import Scrubbers
-from analytics_assets.insights.tiers import Interval, wilson
+from analytics_assets.insights.tiers import wilson
 from analytics_assets.insights.user_keys import user_keys
 from analytics_assets.insights.vectors import Placed, Vectors, centroid_bytes, centroids_of
 from analytics_assets.insights.workshop import work
@@ -331,7 +330,7 @@ class _Groups:
             name = by_label[label]
             values = [facets[place].value(kind) for place in group.members]
             value, _ = top_share_by_value({one: values.count(one) for one in set(values)})
-            share = _share(group.size.people, self.outcome.people)
+            share = wilson(group.size.people, self.outcome.people)
             found.append(
                 (
                     self.outcome.day, label, name.description, value, group.size.people,
@@ -390,12 +389,5 @@ def _to_name(group: Group, facets: Sequence[Facet], placed: Placed) -> ToName:
     return ToName(group, centroid_of(vectors), [facets[place] for place in members], vectors)
 
 
-def _share(people: int, of_people: int) -> Interval:
-    return wilson(people, of_people)
-
-
 def _told(count: int) -> int | str:
     return count if count >= FLOOR_PEOPLE else f"fewer than {FLOOR_PEOPLE}"
-
-
-__all__ = ["TABLES", "TAXONOMY", "GroupsOutcome", "group_facets", "group_window"]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from analytics_assets.insights.cache_key import text_digest
-from analytics_assets.insights.clustering import matched, nearest
+from analytics_assets.insights.clustering import matched
 from analytics_assets.insights.gate import PASSING_SCORE, Leaks, audit_by_rules
 from analytics_assets.insights.group_asking import GroupRun, Question
 from analytics_assets.insights.group_prompts import (
@@ -67,7 +67,7 @@ class OldName:
 
 @dataclass
 class ToName:
-    """A group and what can be said of it; ``line_order``: its rows, nearest to the middle first."""
+    """A group and what can be said of it; ``lines``: the most typical, see ``described``."""
 
     group: Group
     centroid: Vectors
@@ -81,10 +81,12 @@ class ToName:
         task = _commonest([f.task for f in self.facets])
         match kind:
             case Kind.FEATURE_REQUEST:
-                area = _commonest([f.feature_request for f in self.facets], least=0.0)
-                return f"asks for {in_words(area)}"
+                area = _commonest([f.feature_request for f in self.facets])
+                return f"asks for {in_words(area)}" if area else "asks for various things"
             case Kind.FRICTION_POINT:
-                met = _commonest([f.friction for f in self.facets], least=0.0)
+                met = _commonest([f.friction for f in self.facets])
+                if not met:
+                    return "various frictions"
                 return f"{in_words(met)} in {in_words(topic)}" if topic else in_words(met)
             case Kind.USE_CASE:
                 parts = [in_words(task) if task else "", in_words(topic) if topic else ""]
@@ -241,20 +243,18 @@ def _fallback(one: ToName, kind: Kind, words: str) -> Name:
     return Name(one.closed_label(kind), "", TAXONOMY, 5)
 
 
-def _commonest(values: Sequence[str], least: float = _LEAST_SHARE) -> str:
+def _commonest(values: Sequence[str]) -> str:
     """The commonest value but ``other``, where it has enough of them; else empty."""
     counted = Counter(value for value in values if value != "other")
     if not counted:
-        return "" if least else "other"
+        return ""
     value = min(counted, key=lambda one: (-counted[one], one))
-    return value if counted[value] >= least * len(values) else ""
+    return value if counted[value] >= _LEAST_SHARE * len(values) else ""
 
 
 def centroid_of(vectors: Vectors) -> Vectors:
     """The mean direction of rows of length 1."""
     from analytics_assets.insights.embedding import unit
 
-    return unit(vectors.mean(axis=0, keepdims=True))[0]
-
-
-__all__ = ["Name", "OldName", "ToName", "agreed", "centroid_of", "described", "names_of", "nearest"]
+    mean: Vectors = unit(vectors.mean(axis=0, keepdims=True))[0]
+    return mean

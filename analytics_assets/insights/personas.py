@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 from psycopg.types.json import Jsonb
 
 from analytics_assets.insights.configured import configured
@@ -314,7 +313,7 @@ def by_rules(persona: str, features: Mapping[str, Any]) -> str:
     """A description from the closed lists alone."""
     if persona == OCCASIONAL:
         return "People who came once, for many things."
-    tasks = " and ".join(in_words(task) for task in list(features["tasks"])[:2])
+    tasks = " and ".join([in_words(task) for task in features["tasks"] if task != "other"][:2])
     often = f", most often to {tasks}" if tasks else ""
     if persona == MIXED:
         return f"People who come for many things{often}."

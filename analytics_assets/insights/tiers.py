@@ -71,7 +71,7 @@ def allocated(sizes: Mapping[Hashable, int], total: int) -> dict[Hashable, int]:
         name: min(size, max(LEAST_OF_STRATUM, math.floor(total * size / population)))
         for name, size in sizes.items()
     }
-    # Whole numbers: what is left goes where most was cut off, what is too much comes off the largest.
+    # What is left goes where most was cut off, what is too much comes off the largest.
     rest = total - sum(found.values())
     by_need = sorted(
         sizes, key=lambda name: (found[name] - total * sizes[name] / population, str(name))
@@ -97,7 +97,7 @@ def draw(units: Iterable[tuple[Hashable, Hashable]], total: int, seed: str) -> l
     for unit, stratum in units:
         strata[stratum].append(unit)
     wanted = allocated({name: len(members) for name, members in strata.items()}, total)
-    found = []
+    found: list[Drawn] = []
     for name in sorted(strata, key=str):
         members = sorted(strata[name], key=lambda unit: (_hash(unit, seed), str(unit)))
         taken = members[: wanted[name]]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
@@ -165,7 +168,7 @@ def _text(name: str, comment: str, *, nullable: bool = False) -> sa.Column[str]:
     return sa.Column(name, sa.Text(), nullable=nullable, comment=comment)
 
 
-def _day(name: str, comment: str) -> sa.Column[object]:
+def _day(name: str, comment: str) -> sa.Column[date]:
     return sa.Column(name, sa.Date(), nullable=False, comment=comment)
 
 
@@ -173,7 +176,7 @@ def _integer(name: str, comment: str) -> sa.Column[int]:
     return sa.Column(name, sa.Integer(), nullable=False, comment=comment)
 
 
-def _number(name: str, comment: str) -> sa.Column[object]:
+def _number(name: str, comment: str) -> sa.Column[Decimal]:
     return sa.Column(name, sa.Numeric(), nullable=False, comment=comment)
 
 
