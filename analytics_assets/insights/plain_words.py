@@ -22,8 +22,10 @@ FUNCTION_WORDS: Final = frozenset(
     yet you your u
     """.split()  # noqa: SIM905 - hundreds of quoted words would not be readable
 )
-PLAIN_WORDS: Final = FUNCTION_WORDS | frozenset(
-    """
+PLAIN_WORDS: Final = (
+    FUNCTION_WORDS
+    | frozenset(
+        """
     ability able above accept access accessible account accuracy accurate achieve across act action
     active activity actual adapt add additional address adjust advance advice afford agree ahead
     aim alert align allow alone along already alternative always amount analyse analysis analytics
@@ -34,8 +36,8 @@ PLAIN_WORDS: Final = FUNCTION_WORDS | frozenset(
     behave behaviour behavior behind believe below benefit best better beyond big bill billing
     binary bit blank block blog board body bold book borrow bot bottom box branch break brief bring
     broad broken browse browser budget bug build builder bulk business busy button buy cache
-    calculate calculation calendar call cancel capacity capture card care carry case cash catch category
-    cause
+    calculate calculation calendar call cancel capacity capture card care carry case cash catch
+    category cause
     cell center central certain chain challenge change channel chapter character charge chart chat
     cheap check checkout child choice choose circle claim class classify clean clear click client
     clients climate clock clone close closed cloud cluster code coding cohort collaborate
@@ -142,6 +144,100 @@ PLAIN_WORDS: Final = FUNCTION_WORDS | frozenset(
     workflows working workplace workspace workspaces world worry worse write writer writing wrong
     year yearly younger zone
     """.split()  # noqa: SIM905 - hundreds of quoted words would not be readable
+    )
+    | frozenset(
+        """
+    abstract academic accident accurately acquire admit advantage advertise agenda agent
+    aggregate algorithm allocate alternate animal anonymous apartment appeal appoint
+    appropriate approximate architecture arise arrival arrive art aspect assemble assess
+    assign associate astronomy asynchronous attract attribute authentication authorise
+    authorize auto automatically backend baking barcode basis battery beginner bicycle bike
+    bind biology blend bodyweight booking bookmark boot border bottleneck boundary breakfast
+    brightness bullet bundle button caching callback camera campaign cancellation capability
+    caption cart casual celebrate censor certificate chat chatbot checklist chemistry
+    childcare chunk cite civil classroom cleanup clipboard clone closing coffee cognitive coin
+    collection column comfortable commerce competitor complaint composition comprehensive
+    computing conclude concrete concurrency conditional confidence confirm confirmation
+    conform congratulate connectivity consent consequence conserve considerable consolidate
+    consult consume consumption contrast convenient conversational cooperative coordinate
+    copyright corporate corrupt counter coverage crawl criteria critical crowd crypto culture
+    currency curriculum cursor curve customs cyber damage dashboard deadline debate decimal
+    decline decorate decrypt dedicate deduplicate defect defend delegate delicious dense
+    dental departure deprecate derive desert deserve destination detailed dialog dictionary
+    diet diff differ digest dimension dinner disagree disaster disconnect discount discrete
+    disease dismiss display dispute distance distinct distort district dog donate dose draught
+    drift drink drug dump durable duty eager earth economy ecosystem edition educate elastic
+    electric electronic elegant elementary eligible elsewhere emerge emergency emotion
+    emphasis employ employment encounter encourage endless endpoint engage engaging enhance
+    enormous enrich enrol enterprise entertain enthusiasm entity entrance enumerate equip
+    equipment equivalent erase escape estate ethics evidence evolve examine exceed exclude
+    exclusive excuse exhaust exotic expansion expertise explicit exploit export expression
+    extensive fabric facilitate failover faith faithful fallback fan farm fatal fault favorite
+    favourite federal fee fiction filename filesystem firewall firmware fish fishing fitness
+    flash flight flood floor fluent fold font footer forbid foreign forest fork formatted
+    fraction fragment frame fraud frequency fruit fulfil fun functionality fund furniture
+    fuzzy gallery gaming gap gateway gender geography geometry gift glitch glossary gradual
+    graphic graphics green grocery guarantee guideline hack hang harm harvest hashing hate
+    header headline heat height heritage hesitate hierarchy highlight hint hire historical
+    history hobby holiday homepage honest hotel housing humour hybrid hygiene hyperlink
+    identity illegal illness illustrate imitation immune imply impossible impress inaccurate
+    inactive inbox incident incompatible inconsistent incorrectly indicate indicator industry
+    inefficient inflation influence infrastructure inherit initialise initialize injection
+    innovate inspire instance institution insurance integer intense interactive intermediate
+    interview interviews invent inventory investment invisible irregular isolation journal
+    junior justify keyword kitchen knit label landing landscape lawful leadership lecture
+    legacy lightweight likewise linear liquid literature loan localisation localise loss lunch
+    luxury machine magazine magnitude makeup mammal mapping marathon marketplace mass maths
+    matrix mature meal meaningful measurement mechanic medication medicine meditation mental
+    merchant merit microphone microservice migrate military mineral miscellaneous mission
+    mixture modular monetise motivate motivation mount mountain mouse movie museum mystery
+    narrow nation nature neat neglect neighbour neutral newsletter newsletters nicely nickname
+    noisy norm notable notation novel nuclear numerical nutrition obey objective obstacle
+    obtain occasion occasional occur odd offset omit onboarding opaque opponent optimal oral
+    orchestrate ordinary organic orientation original orphan outage outdated outdoor outlier
+    overlap override overwhelm overwrite pagination paint pair pandemic panel panic parental
+    parser participate particle partly passive patience peace penalty pending percentage
+    permanent permit pest pet philosophy physical piano pitch pivot pixel placeholder planet
+    plausible playlist pleasant pointer poll pollution pool population portable portfolio
+    portion pose postpone potential poverty practically practise precision predictable
+    preference preferences prefix preliminary prescription presence prestige pretend prevalent
+    principle printer prioritise prioritize privilege prize probability procedure profiler
+    profound prominent promote promotion pronounce pronunciation propagate proportion prospect
+    protein protest provider provision proxy psychology publication punctuation purge puzzle
+    qualify quiet quit quiz quotation radical radio rail rapid rare ratio rational react
+    readability readable reasoning rebuild recall receipt recipient recognition reconcile
+    reconnect reconstruct recruit rectangle recycle reflect reform refuse regex registry
+    regulation rehearse reinstall reject relax relevance reload reluctant rely remark remedy
+    render rental reorder repetitive replacement replica replicate reproduce reputation rescue
+    reserve residence resist resolution respect responsibility restaurant retail retire
+    retrieval reveal revenue reverse revise revision reward rhythm ride rigid ritual robot
+    robust rollback rough router sacrifice salad salary sandbox sanitise satellite
+    satisfaction satisfy saving scalable scenario scene scholarship scientific scraping
+    scratch seal seat secret seed selective seminar sender senior sentiment serialise session
+    severe sewing shade shadow shallow shelf shift shipping shoe shopping shrink shuffle
+    shutdown sidebar sign-up sign-ups signal significant silence silent similar similarity
+    simulation singular skeleton sketch sketching skin snapshot snippet soap solar sole solver
+    song sophisticated sorted soup sovereign spam spare spatial specification specify
+    spectacular spectrum sponsor spot spray spread squad stability stage stakeholder
+    stakeholders stall starter startup startups statistical steady steal stem stereotype stock
+    stomach straight strain strength stretch strike striking structural stubborn students
+    subset substance substitute subtitle subtle subtract suburb suffer sufficient sugar summer
+    supplement suppress surprise surround suspect sustain sustainable swim switch syllabus
+    sympathy symptom synchronise synonym synthetic systematic tactic tactics tail talent tape
+    taste tea teachers temperature temporary tension terrible textbook theme theoretical
+    therapy thermal thorough thread throughput throw thumb tight tile tint tolerate tour
+    tourism tourist toy trace traceback traces trading tradition traffic trail transaction
+    transcribe transcript transit transmission trap travelling treasure treatment tricky trim
+    triumph tune tunnel typo ugly ultimate unauthorised unaware uncertain undefined underline
+    uneven unified unite universal universe university unlimited unlink unstable unwanted
+    upcoming upset urban urgent usable utilise vacation vague valuable vector vegan vegetable
+    vegetarian vehicle vendor verb verbose verification verify vertical viable vibrant violate
+    virus vision vitamin vocabulary vote voucher vulnerable wage wallet warm warranty wash
+    watermark waterproof weak wealth wear wedding weird whitespace wholesale widget wifi wild
+    wildlife win wind wine wipe wireless wise withdraw wonder workaround workload workout
+    workshop worldwide worth wrap yield yoga zero zip zoom
+    """.split()  # noqa: SIM905 - as above
+    )
 )
 # Written as here and in no other way; a label may name them.
 TECHNOLOGIES: Final = frozenset(
