@@ -108,6 +108,11 @@ class Facet:
                 met = f"{in_words(self.friction)} in {in_words(self.topic)}"
                 return f"{met}: {self.summary}" if self.by_model else met
 
+    def placed_by(self, kind: Kind, opening: str = "") -> str:
+        """What is embedded: what the row was found to be about, and the sentence."""
+        text = opening or self.line(kind)
+        return f"{in_words(self.topic)}: {text}" if kind is Kind.USE_CASE else text
+
     def opens(self, kind: Kind) -> bool:
         """Whether the user's own first words place it better: rules word all alike."""
         return kind is Kind.USE_CASE and not self.by_model

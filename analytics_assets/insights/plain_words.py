@@ -33,7 +33,8 @@ PLAIN_WORDS: Final = (
     apply approach approve archive area argument arrange array article ask assist assistant assume
     attach attempt attention audio audit author automate automatic automation available average
     avoid aware away background backfill backup bad balance bank bar base basic batch become begin
-    behave behaviour behavior behind believe below benefit best better beyond big bill billing
+    behave behaviour behavior behind believe came come below benefit best better beyond big bill
+    billing
     binary bit blank block blog board body bold book borrow bot bottom box branch break brief bring
     broad broken browse browser budget bug build builder bulk business busy button buy cache
     calculate calculation calendar call cancel capacity capture card care carry case cash catch

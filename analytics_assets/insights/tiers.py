@@ -49,15 +49,13 @@ def tier_of(users: int, before: int | None = None) -> int:
     plain = 1 + sum(users >= bound for bound in BOUNDS)
     if before is None or plain == before:
         return plain
-    if plain > before:
-        return 1 + sum(
-            users >= bound * (1 + HYSTERESIS * (rank >= before))
-            for rank, bound in enumerate(BOUNDS, start=1)
-        )
-    return 1 + sum(
-        users >= bound * (1 - HYSTERESIS * (rank < before))
+    # In hundredths, because 100 * 1.1 is a little more than 110.
+    wider = round(100 * HYSTERESIS)
+    limits = (
+        bound * (100 + (wider * (rank >= before) if plain > before else -wider * (rank < before)))
         for rank, bound in enumerate(BOUNDS, start=1)
     )
+    return 1 + sum(100 * users >= limit for limit in limits)
 
 
 def allocated(sizes: Mapping[Hashable, int], total: int) -> dict[Hashable, int]:

@@ -98,9 +98,9 @@ class Vectors:
     def _keys(self, kind: Kind, facets: Sequence[Facet]) -> list[Key]:
         keys = user_keys(self.conn, sorted({f.user_id for f in facets if not f.opens(kind)}))
         return [
-            (f.user_id, f"opening:{f.text_digest}")
+            (f.user_id, f"{f.topic}:{f.text_digest}")
             if f.opens(kind)
-            else (f.user_id, text_digest(f.line(kind), keys[f.user_id]))
+            else (f.user_id, text_digest(f.placed_by(kind), keys[f.user_id]))
             for f in facets
         ]
 
@@ -131,7 +131,9 @@ class Vectors:
 
     def _texts(self, kind: Kind, facets: Sequence[Facet]) -> list[str]:
         opened = self._openings([f for f in facets if f.opens(kind)])
-        return [opened.get((f.day, f.user_id, f.conversation_id)) or f.line(kind) for f in facets]
+        return [
+            f.placed_by(kind, opened.get((f.day, f.user_id, f.conversation_id), "")) for f in facets
+        ]
 
     def _openings(self, facets: Sequence[Facet]) -> dict[tuple[date, str, str], str]:
         by_day: dict[date, set[str]] = defaultdict(set)

@@ -63,7 +63,10 @@ class World:
     def vectors(self) -> Any:
         """A vector for what each conversation was about, as the pipeline places it."""
         texts = [
-            self.openings[f.conversation_id] if f.opens(Kind.USE_CASE) else f.summary
+            f.placed_by(
+                Kind.USE_CASE,
+                self.openings[f.conversation_id] if f.opens(Kind.USE_CASE) else "",
+            )
             for f in self.facets
         ]
         distinct = list(dict.fromkeys(texts))
