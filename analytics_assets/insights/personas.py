@@ -43,7 +43,8 @@ SEGMENTS, PERSONAS = "insights.segments", "insights.personas"
 MIXED, OCCASIONAL = "mixed", "occasional"
 LEAST_CONVERSATIONS = 2  # fewer say nothing about what somebody comes for
 MOST_PERSONAS = 6
-PEOPLE_PER_PERSONA = 22
+LEAST_PEOPLE = 22
+PEOPLE_PER_CLUSTER = 8  # small ones are merged by name, or not told
 FOCUS = 0.4  # of a persona's conversations, to be named by their topic
 TASK_WEIGHT = 0.3
 REGULAR_DAYS = 4
@@ -210,10 +211,10 @@ def by_person(facets: Sequence[Facet]) -> list[PersonMonth]:
 def assigned(people: Sequence[PersonMonth]) -> tuple[list[str], int]:
     """Everybody's persona, in their order, and the peak memory of the arithmetic in MiB."""
     talked = [p for p in people if p.conversations >= LEAST_CONVERSATIONS]
-    if len(talked) < PEOPLE_PER_PERSONA:
+    if len(talked) < LEAST_PEOPLE:
         names = {p.user_id: MIXED for p in talked}
         return [names.get(person.user_id, OCCASIONAL) for person in people], 0
-    k = min(MOST_PERSONAS, len(talked) // PEOPLE_PER_PERSONA)
+    k = min(MOST_PERSONAS, len(talked) // PEOPLE_PER_CLUSTER)
     import numpy as np
 
     vectors = np.array([p.features() for p in talked], dtype=np.float32)
