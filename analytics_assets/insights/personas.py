@@ -211,21 +211,25 @@ def by_person(facets: Sequence[Facet]) -> list[PersonMonth]:
 def assigned(people: Sequence[PersonMonth]) -> tuple[list[str], int]:
     """Everybody's persona, in their order, and the peak memory of the arithmetic in MiB."""
     talked = [p for p in people if p.conversations >= LEAST_CONVERSATIONS]
-    if len(talked) < LEAST_PEOPLE:
-        names = {p.user_id: MIXED for p in talked}
-        return [names.get(person.user_id, OCCASIONAL) for person in people], 0
-    k = min(MOST_PERSONAS, len(talked) // PEOPLE_PER_CLUSTER)
-    import numpy as np
-
-    vectors = np.array([p.features() for p in talked], dtype=np.float32)
-    done = work("cluster", {"kinds": ["people"], "k": {"people": k}}, {"people.vectors": vectors})
-    labels = done.arrays["people.labels"].tolist()
+    labels, peak = _clustered(talked)
     topics: dict[int, Counter[str]] = defaultdict(Counter)
     for person, label in zip(talked, labels, strict=True):
         topics[label].update(facet.topic for facet in person.facets)
     name_of = {label: focus_of(counted) for label, counted in topics.items()}
     names = {p.user_id: name_of[label] for p, label in zip(talked, labels, strict=True)}
-    return [names.get(person.user_id, OCCASIONAL) for person in people], done.peak_mib
+    return [names.get(person.user_id, OCCASIONAL) for person in people], peak
+
+
+def _clustered(talked: Sequence[PersonMonth]) -> tuple[list[int], int]:
+    """The cluster of each, one for all where they are few, and the peak memory in MiB."""
+    if len(talked) < LEAST_PEOPLE:
+        return [0] * len(talked), 0
+    import numpy as np
+
+    k = min(MOST_PERSONAS, len(talked) // PEOPLE_PER_CLUSTER)
+    vectors = np.array([p.features() for p in talked], dtype=np.float32)
+    done = work("cluster", {"kinds": ["people"], "k": {"people": k}}, {"people.vectors": vectors})
+    return done.arrays["people.labels"].tolist(), done.peak_mib
 
 
 def focus_of(topics: Mapping[str, int]) -> str:

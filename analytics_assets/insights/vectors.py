@@ -49,8 +49,8 @@ join unnest(%s::text[], %s::text[]) as wanted (user_id, text_digest) using (user
 where v.embedder = %s
 """
 _KEEP = """
-insert into insights.facet_vectors (user_id, text_digest, embedder, vector)
-values (%s, %s, %s, %s) on conflict do nothing
+insert into insights.facet_vectors (user_id, text_digest, embedder, vector, day)
+values (%s, %s, %s, %s, %s) on conflict do nothing
 """
 Key = tuple[str, str]
 
@@ -89,7 +89,8 @@ class Vectors:
             missing = [place for place, key in enumerate(keys) if key not in known]
             if missing:
                 texts = self._texts(kind, [block[place] for place in missing])
-                count, peak = self._make([keys[p] for p in missing], texts, known, peak)
+                days = [block[place].day for place in missing]
+                count, peak = self._make([keys[p] for p in missing], days, texts, known, peak)
                 made += count
             for place, key in enumerate(keys):
                 vectors[start + place] = np.frombuffer(known[key], dtype="<f2")
@@ -112,7 +113,12 @@ class Vectors:
         return {(user_id, digest): bytes(vector) for user_id, digest, vector in rows}
 
     def _make(
-        self, keys: Sequence[Key], texts: Sequence[str], known: dict[Key, bytes], peak: int
+        self,
+        keys: Sequence[Key],
+        days: Sequence[date],
+        texts: Sequence[str],
+        known: dict[Key, bytes],
+        peak: int,
     ) -> tuple[int, int]:
         # Many people share a sentence that rules made.
         distinct = list(dict.fromkeys(texts))
@@ -121,11 +127,14 @@ class Vectors:
             text: row.astype("<f2").tobytes()
             for text, row in zip(distinct, done.arrays["vectors"], strict=True)
         }
-        rows = dict(zip(keys, (found[text] for text in texts), strict=True))
-        known.update(rows)
+        known.update(zip(keys, (found[text] for text in texts), strict=True))
         with self.conn.cursor() as cursor:
             cursor.executemany(
-                _KEEP, [(*key, self.embedder, vector) for key, vector in rows.items()]
+                _KEEP,
+                [
+                    (*key, self.embedder, found[text], day)
+                    for key, text, day in zip(keys, texts, days, strict=True)
+                ],
             )
         return len(distinct), max(peak, done.peak_mib)
 

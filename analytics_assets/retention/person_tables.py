@@ -51,6 +51,8 @@ DERIVED_TABLES: Final = (
     PersonTable("insights.user_activity", follows="messages"),
     PersonTable("insights.conversation_facets", follows="messages"),
     PersonTable("insights.analysis_cache", "analysis_date", "messages"),
+    PersonTable("insights.facet_vectors", follows="messages"),
+    PersonTable("insights.segments", "month", "messages"),
 )
 
 

@@ -23,7 +23,14 @@ RELEASED = {"anonymous.*": READ, "published.*": READ}
 # Role -> table or whole schema -> privileges; "SELECT (column)" is of single columns.
 MATRIX: dict[str, dict[str, set[str]]] = {
     "analytics_reader": RELEASED,
-    "analytics_analyst": {**RELEASED, "insights.daily_summary": READ},
+    "analytics_analyst": {
+        **RELEASED,
+        "insights.daily_summary": READ,
+        "insights.use_cases": READ,
+        "insights.feature_requests": READ,
+        "insights.friction_points": READ,
+        "insights.personas": READ,
+    },
     "analytics_api": {
         **RELEASED,
         "inbox.entries": {"INSERT", "SELECT (event_id)"},
@@ -179,6 +186,8 @@ def outsider(privacy_database: Database, request: pytest.FixtureRequest) -> Iter
         "select * from vault.period_keys",
         "select * from insights.analysis_cache",
         "select * from insights.conversation_facets",
+        "select * from insights.clusters",
+        "select * from insights.segments",
         "select * from ops.release_ledger",
         "select payload from inbox.entries",
         "insert into anonymous.analytics_events default values",

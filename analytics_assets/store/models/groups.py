@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from analytics_assets.store.models.base import metadata, recorded_now, text_column
+from analytics_assets.store.models.base import metadata, text_column
 
 facet_vectors = Table(
     "facet_vectors",
@@ -28,7 +28,7 @@ facet_vectors = Table(
     text_column("text_digest", "HMAC of the text under the user's key.", primary_key=True),
     text_column("embedder", "What made the vector.", primary_key=True),
     Column("vector", LargeBinary, nullable=False, comment="384 float16, little-endian."),
-    recorded_now("created_at", "When it was made."),
+    Column("day", Date, nullable=False, comment="UTC day of the words it was made for."),
     schema="insights",
     comment="Vectors of what users were about; personal, deleted with the consent.",
 )

@@ -94,13 +94,7 @@ def _personal() -> None:
         _text("text_digest", "HMAC of the text under the user's key."),
         _text("embedder", "What made the vector."),
         _bytes("vector", "384 float16, little-endian."),
-        sa.Column(
-            "created_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
-            comment="When it was made.",
-        ),
+        _day("day", "UTC day of the words it was made for."),
         sa.PrimaryKeyConstraint(
             "user_id", "text_digest", "embedder", name=op.f("pk_facet_vectors")
         ),
