@@ -89,6 +89,7 @@ class GroupRun:
     day: date
     scrubber: Scrubber
     asked: Asked = field(default_factory=Asked)
+    names_left: int | None = None
 
     def run(self, work: Callable[[GroupRun], Awaitable[T]]) -> T:
         """Do ``work`` with the provider open; waits for runs that spend money meanwhile."""

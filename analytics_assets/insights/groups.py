@@ -41,7 +41,7 @@ from analytics_assets.insights.naming import (
 from analytics_assets.insights.provider import Provider
 from analytics_assets.insights.running import Connect, Limits
 from analytics_assets.insights.scrubbing import Scrubbers
-from analytics_assets.insights.tiers import wilson
+from analytics_assets.insights.tiers import NAMES_A_DAY, tier_of, wilson
 from analytics_assets.insights.user_keys import user_keys
 from analytics_assets.insights.vectors import Placed, Vectors, centroid_bytes, centroids_of
 from analytics_assets.insights.workshop import work
@@ -217,6 +217,7 @@ class _Groups:
             self.outcome.day,
             scrubber,
             self.outcome.asked,
+            NAMES_A_DAY[tier_of(self.outcome.people)],
         )
         self.conn.commit()
 

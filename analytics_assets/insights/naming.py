@@ -152,7 +152,12 @@ async def _ask(
     leaks: Sequence[Leaks],
     user_keys: dict[str, bytes],
 ) -> None:
+    # At scale the largest first, and the others by the closed lists until another day.
     wanted = [place for place, name in enumerate(names) if name is None]
+    if run.names_left is not None:
+        wanted.sort(key=lambda place: -groups[place].group.size.people)
+        wanted = wanted[: run.names_left]
+        run.names_left -= len(wanted)
     questions = [
         _question(groups, place, number, user_keys) for place in wanted for number in range(SAMPLES)
     ]

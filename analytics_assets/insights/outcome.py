@@ -32,6 +32,7 @@ class StageOutcome:
     poisoned: int = 0
     failed: int = 0
     not_attempted: int = 0
+    not_drawn: int = 0
     withdrawn: int = 0
     stale: int = 0
     deleted: int = 0
@@ -83,6 +84,7 @@ _COUNTS = (
     "poisoned",
     "failed",
     "not_attempted",
+    "not_drawn",
     "withdrawn",
     "stale",
     "deleted",

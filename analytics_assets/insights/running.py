@@ -101,6 +101,10 @@ class AnswerTable(Protocol):
         """The questions of a page of users, and the scrubber that masked them."""
         ...
 
+    def may_ask(self, item: Item) -> bool:
+        """Whether a model may read it; at scale a sample is (reading_plan.py)."""
+        ...
+
     def known(self, items: Sequence[Item]) -> Known: ...
 
     def copy(self, item: Item) -> None:
@@ -211,6 +215,9 @@ class StageRun:
                 self.outcome.withdrawn += not copied
             elif item.key in asked.poisoned:
                 self.outcome.poisoned += 1
+                await self._db(self._stand_in, item)
+            elif not self.table.may_ask(item):
+                self.outcome.not_drawn += 1
                 await self._db(self._stand_in, item)
             else:
                 waiting.append((item, asked.attempts.get(item.key, 0) + 1))

@@ -85,6 +85,22 @@ segments = Table(
 )
 
 
+reading_plans = Table(
+    "reading_plans",
+    metadata,
+    Column("day", Date, primary_key=True, comment="UTC day that was read."),
+    Column("tier", SmallInteger, nullable=False, comment="1 to 4, by users of 28 days."),
+    Column("users", Integer, nullable=False, comment="Consenting users who wrote in 28 days."),
+    Column("conversations", Integer, nullable=False, comment="Conversations of the day."),
+    Column("drawn", Integer, nullable=False, comment="Those a model may read."),
+    Column(
+        "strata", JSONB, nullable=False, comment="Stratum to its conversations and those drawn."
+    ),
+    schema="insights",
+    comment="How much of each day a model reads, and what a conversation read stands for.",
+)
+
+
 def _floor() -> list[CheckConstraint]:
     return [
         CheckConstraint("n_people > 10", name="people"),

@@ -28,7 +28,7 @@ GROUP_TABLES = {
         "Where groups of users get stuck; passed the gate.",
     ),
 }
-PERSONAL = ("facet_vectors", "clusters", "group_answers", "segments")
+PERSONAL = ("facet_vectors", "clusters", "group_answers", "segments", "reading_plans")
 GATED = (*GROUP_TABLES, "personas")
 
 
@@ -140,6 +140,25 @@ def _personal() -> None:
         sa.PrimaryKeyConstraint("answer_key", name=op.f("pk_group_answers")),
         schema="insights",
         comment="What models said about groups, kept by content; not for reading, see the gate.",
+    )
+    op.create_table(
+        "reading_plans",
+        _day("day", "UTC day that was read."),
+        sa.Column(
+            "tier", sa.SmallInteger(), nullable=False, comment="1 to 4, by users of 28 days."
+        ),
+        _integer("users", "Consenting users who wrote in 28 days."),
+        _integer("conversations", "Conversations of the day."),
+        _integer("drawn", "Those a model may read."),
+        sa.Column(
+            "strata",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=False,
+            comment="Stratum to its conversations and those drawn.",
+        ),
+        sa.PrimaryKeyConstraint("day", name=op.f("pk_reading_plans")),
+        schema="insights",
+        comment="How much of each day a model reads, and what a conversation read stands for.",
     )
     op.create_table(
         "segments",
