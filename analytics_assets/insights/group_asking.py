@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from analytics_assets.insights.asking import Asker, Reply
 from analytics_assets.insights.budget import why_exceeded
 from analytics_assets.insights.cache_key import cache_key
+from analytics_assets.insights.group_prompts import AUDIT_TEXT, NAME_GROUP
 from analytics_assets.insights.ledger import WITHDRAWN, Ledger
 from analytics_assets.insights.pacing import Pacer
 from analytics_assets.insights.provider import Provider
@@ -216,6 +217,14 @@ class GroupRun:
     def _ledger(self, stage: str) -> Ledger:
         model = self.provider.model if self.provider else "none"
         return Ledger(self.conn, stage, model, self.now, self.limits.price, self.limits.budget)
+
+
+def forget_names(conn: psycopg.Connection[Any]) -> int:
+    """Delete what models made of people's lines; what they made of figures stays."""
+    return conn.execute(
+        "delete from insights.group_answers where stage in (%s, %s)",
+        [NAME_GROUP.name, AUDIT_TEXT.name],
+    ).rowcount
 
 
 def forget_unused(conn: psycopg.Connection[Any], before: date) -> int:

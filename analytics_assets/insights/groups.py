@@ -18,7 +18,13 @@ from psycopg import sql
 
 from analytics_assets.insights.configured import configured
 from analytics_assets.insights.embedding import HASHED_WORDS, available
-from analytics_assets.insights.group_asking import Asked, GroupRun, forget_unused, told
+from analytics_assets.insights.group_asking import (
+    Asked,
+    GroupRun,
+    forget_names,
+    forget_unused,
+    told,
+)
 from analytics_assets.insights.group_prompts import NAME_GROUP
 from analytics_assets.insights.group_rows import Facet, Kind, facets_of, people_of, span_of
 from analytics_assets.insights.grouping import (
@@ -168,7 +174,9 @@ def group_facets(
     with connect() as conn:
         with conn.transaction():
             vectors = Vectors(conn, now, outcome.embedder)
-            vectors.forget()
+            if vectors.forget():
+                # What a model said before the gate may hold something of who withdrew.
+                forget_names(conn)
             facets = facets_of(conn, span_of(last_day), now)
             outcome.people = people_of(facets)
         if outcome.people < LEAST_PEOPLE:

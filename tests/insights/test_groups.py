@@ -48,7 +48,7 @@ class Talks:
             "friction": "none",
             "sentiment": 3,
             "feature_request": "none",
-            "summary": f"U wanted to {wish}, way {self.count % 7}.",
+            "summary": f"U wanted to {wish}, way {self.count}.",
             "wish": "",
             "user_messages": 1,
             "source": source,
@@ -292,11 +292,25 @@ def test_whose_consent_goes_is_in_no_group_no_vector_and_no_question(
     ) == [(0,)]
 
 
+def test_who_withdraws_takes_along_what_a_model_said_of_groups_with_them(
+    talks: Talks, gemini: GeminiServer
+) -> None:
+    gemini.rule = names
+    talks.crowd("debugging", 30)
+    talks.group(gemini, LAST - timedelta(days=1))
+    before = talks.company.rows("select answer_key from insights.group_answers")
+    talks.withdraw("debugging-03")
+    talks.group(gemini)
+    after = talks.company.rows("select answer_key from insights.group_answers")
+    assert before
+    assert not set(before) & set(after)
+
+
 def test_consent_withdrawn_while_the_model_reads_drops_its_answers(
     talks: Talks, gemini: GeminiServer
 ) -> None:
     gemini.rule = names
-    gemini.on_request = lambda _: talks.withdraw("debugging-%")
+    gemini.on_request = lambda _: talks.withdraw("debugging-1%")
     talks.crowd("debugging", 24)
     outcome = talks.group(gemini)
     assert talks.company.rows("select count(*) from insights.group_answers") == [(0,)]
