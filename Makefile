@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 EXTRAS ?= platform,dev
 STAMP := $(VENV)/.installed
 
-.PHONY: setup run up test lint bench clean
+.PHONY: setup run up test lint bench eval-live clean
 .DEFAULT_GOAL := run
 
 setup: $(STAMP)
@@ -39,6 +39,10 @@ test: setup
 # ARGS="--only growth" measures ten times the events too.
 bench: setup
 	$(BIN)/analytics-assets bench $(ARGS)
+
+# Puts 300 made-up conversations to the configured model (a few cents) and judges its answers.
+eval-live: setup
+	@$(BIN)/analytics-assets insights eval --live $(ARGS)
 
 clean:
 	rm -rf $(VENV) dbt/target

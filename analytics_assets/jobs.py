@@ -21,7 +21,14 @@ def build_jobs(daily: dg.DailyPartitionsDefinition) -> list[dg.UnresolvedAssetJo
     everything = dg.AssetSelection.all()
     retention = dg.AssetSelection.groups("retention")
     llm = dg.AssetSelection.assets(
-        ["insights", "conversation_facets"], ["insights", "analysis_cache"]
+        ["insights", "conversation_facets"],
+        ["insights", "analysis_cache"],
+        ["insights", "clusters"],
+        ["insights", "use_cases"],
+        ["insights", "feature_requests"],
+        ["insights", "friction_points"],
+        ["insights", "segments"],
+        ["insights", "personas"],
     )
     return [
         dg.define_asset_job(

@@ -46,6 +46,10 @@ def answers_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinit
             ["insights", "user_activity"],
             ["insights", "return_predictions"],
             ["insights", "payment_signals"],
+            ["insights", "use_cases"],
+            ["insights", "friction_points"],
+            ["insights", "feature_requests"],
+            ["insights", "personas"],
         ],
         partitions_def=daily,
     )

@@ -1,8 +1,10 @@
-"""Assets of zone ``insights`` that need Python: facets, per-user insights, the daily summary.
+"""Assets of zone ``insights`` that need Python: facets, per-user insights, groups, the summary.
 
 Belongs here: the stage as Dagster sees it. Does not: prompts, scrubbing, providers (insights/).
 Invariant: a missing key or a failing model never fails a run; the summary says what is missing.
 """
+
+from collections.abc import Iterator
 
 import dagster as dg
 
@@ -66,6 +68,50 @@ def insights_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefini
         outcome = analyse_window(platform.database, window_of(context), platform.settings)
         return dg.MaterializeResult(asset_key=cache_spec.key, metadata=outcome.metadata())
 
+    group_specs = [
+        table_spec(
+            "insights",
+            table,
+            kinds={"python", "gemini"},
+            deps=[["insights", "conversation_facets"]],
+            partitions_def=daily,
+        )
+        for table in ("clusters", "use_cases", "feature_requests", "friction_points")
+    ]
+    persona_specs = [
+        table_spec(
+            "insights",
+            table,
+            kinds={"python", "gemini"},
+            deps=[["insights", "conversation_facets"]],
+            partitions_def=daily,
+        )
+        for table in ("segments", "personas")
+    ]
+
+    @dg.multi_asset(name="groups", specs=group_specs, backfill_policy=SINGLE_RUN, pool="llm")
+    def groups(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        from analytics_assets.insights.groups import TABLES, group_window
+
+        outcome = group_window(platform.database, window_of(context), platform.settings)
+        kinds = {table.split(".")[1]: kind for kind, table in TABLES.items()}
+        for spec in group_specs:
+            yield dg.MaterializeResult(
+                asset_key=spec.key, metadata=outcome.metadata(kinds.get(spec.key.path[-1]))
+            )
+
+    @dg.multi_asset(name="personas", specs=persona_specs, backfill_policy=SINGLE_RUN, pool="llm")
+    def personas(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        from analytics_assets.insights.personas import persona_window
+
+        outcome = persona_window(platform.database, window_of(context), platform.settings)
+        for spec in persona_specs:
+            yield dg.MaterializeResult(asset_key=spec.key, metadata=outcome.metadata())
+
     @dg.multi_asset(name="daily_summary", specs=[summary_spec], backfill_policy=SINGLE_RUN)
     def daily_summary(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
@@ -75,4 +121,4 @@ def insights_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefini
         outcome = summarise_window(platform.database, window_of(context), platform.settings)
         return dg.MaterializeResult(asset_key=summary_spec.key, metadata=outcome.metadata())
 
-    return [conversation_facets, analysis_cache, daily_summary]
+    return [conversation_facets, analysis_cache, groups, personas, daily_summary]

@@ -15,12 +15,18 @@ from pathlib import Path
 FILE = Path(__file__).with_name("tables.json")
 TABLES = (
     "insights.analysis_cache",
+    "insights.clusters",
     "insights.conversation_facets",
     "insights.daily_summary",
     "insights.metric_anomalies",
     "insights.payment_signals",
     "insights.return_predictions",
     "insights.success_metrics",
+    "insights.feature_requests",
+    "insights.friction_points",
+    "insights.personas",
+    "insights.segments",
+    "insights.use_cases",
     "ops.event_schemas",
     "ops.privacy_reports",
     "ops.retention_floor",

@@ -1,4 +1,4 @@
-"""``insights``: the answers, what models were asked, and what it cost.
+"""``insights``: the answers, what models were asked, what it cost, and how good they are.
 
 Invariant: answers and costs name nobody but the owner; what names or quotes a person says so before
 it is shown.
@@ -6,8 +6,10 @@ it is shown.
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -153,3 +155,73 @@ def install_google_generativeai() -> None:
     console.print(
         f"installed for {python}; set ANALYTICS_LLM_PROVIDER=google_generativeai to use it"
     )
+
+
+@app.command("eval")
+def evaluate(
+    live: Annotated[
+        bool, typer.Option("--live", help="Let the configured model read; this costs money.")
+    ] = False,
+    conversations: Annotated[
+        int, typer.Option(min=50, help="With --live: how many it reads at most.")
+    ] = 300,
+    users: Annotated[int, typer.Option(min=50, help="Users of the generated company.")] = 400,
+    days: Annotated[int, typer.Option(min=7, help="Days of it.")] = 35,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """How well conversations are read and grouped, measured on a company whose truth is known."""
+    from analytics_assets.insights.configured import configured
+    from analytics_assets.insights.evaluation.report import measured
+    from analytics_assets.insights.evaluation.world import generated
+    from analytics_assets.insights.pricing import cost_micros
+    from analytics_assets.insights.workshop import WorkshopError
+
+    model = configured(settings_or_exit()) if live else None
+    if model is not None and model.provider is None:
+        errors.print(f"error: no model can be asked: {model.why_none}", style="bold red")
+        raise typer.Exit(1)
+    with told_plainly(WorkshopError), tempfile.TemporaryDirectory() as folder:
+        world = generated(
+            Path(folder),
+            users=users,
+            days=days,
+            provider=model.provider if model else None,
+            limits=model.limits if model else None,
+            most=conversations if live else None,
+        )
+        if world.facets:
+            found = list(measured(world))
+    if not world.facets:
+        errors.print("error: the model answered nothing; `insights preview --ask` shows why")
+        raise typer.Exit(1)
+    cost = cost_micros(model.limits.price, world.usage) if model else None
+    if as_json:
+        print_json(
+            {
+                "read_by": world.read_by,
+                "conversations": len(world.facets),
+                "unread": world.unread,
+                "cost_micros": cost,
+                "measures": [{**asdict(one), "verdict": one.verdict} for one in found],
+            }
+        )
+    else:
+        print_table(
+            f"{len(world.facets)} conversations read by {world.read_by}"
+            + (f", {cost / 1e6:.4f} US dollars" if cost else ""),
+            ["measure", "figure", "limit", "verdict", ""],
+            [
+                [
+                    one.name,
+                    "" if one.figure is None else f"{one.figure:.3f}",
+                    ""
+                    if one.limit is None
+                    else ("≥ " if one.better == "higher" else "≤ ") + f"{one.limit:g}",
+                    one.verdict,
+                    one.note,
+                ]
+                for one in found
+            ],
+        )
+    if any(one.verdict in ("missed", "not taken") for one in found):
+        raise typer.Exit(1)

@@ -30,6 +30,8 @@ STEP_OF_ZONE = {
         "payment_signals",
         "metric_anomalies",
         "success_metrics",
+        "groups",
+        "personas",
         "daily_summary",
     ),
 }

@@ -63,6 +63,9 @@ class UserInsightTable:
         row = self.conn.execute("select to_regclass('insights.user_activity') is not null")
         self.has_activity = bool((row.fetchone() or (False,))[0])
 
+    def may_ask(self, item: Item) -> bool:  # noqa: ARG002 - as AnswerTable has it
+        return True
+
     def days(self) -> list[date]:
         return self.selection.days(self.conn)
 

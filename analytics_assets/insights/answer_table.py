@@ -66,6 +66,10 @@ class AnswerTable(Protocol):
         """The questions of a page of users, and the scrubber that masked them."""
         ...
 
+    def may_ask(self, item: Item) -> bool:
+        """Whether a model may read it; at scale a sample is (reading_plan.py)."""
+        ...
+
     def known(self, items: Sequence[Item]) -> Known: ...
 
     def copy(self, item: Item) -> None:

@@ -81,7 +81,8 @@ class BatchRound:
                 self.work.table.stage.request(item.text, item.key),
             )
             for item in items
-            if item.row not in known.current
+            if self.work.table.may_ask(item)
+            and item.row not in known.current
             and item.row not in known.elsewhere
             and item.key not in asked.poisoned
             and failures.get(item.key, 0) < TRIES

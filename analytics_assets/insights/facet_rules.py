@@ -15,7 +15,7 @@ from typing import TypeVar
 from analytics_assets.insights.facet_prompt import Facets, sentences
 from analytics_assets.insights.taxonomy import FeatureRequest, Friction, Outcome, Task, Topic
 
-RULES_VERSION = "rules-1"
+RULES_VERSION = "rules-2"
 Value = TypeVar("Value", bound=StrEnum)
 
 _USER_LINE = re.compile(r"^U: ", re.MULTILINE)
@@ -41,21 +41,35 @@ _TASK: Mapping[Task, re.Pattern[str]] = {
 }
 _TOPIC: Mapping[Topic, re.Pattern[str]] = {
     Topic.DEBUGGING: _hints(
-        r"debug|stack ?trace|traceback|exception|keyerror|crash|memory leak|leak|heap|bug\b"
+        r"debug|stack ?trace|traceback|exception|keyerror|crash|leak|heap|bug\b|flaky|at random"
+        r"|every \w+ run|memory|grows to|stay alive|sleep calls|reproduce"
     ),
     Topic.TESTING: _hints(r"unit test|integration test|pytest|test coverage|mock"),
     Topic.DATA_PIPELINES: _hints(
         r"pipeline|csv|ingest|backfill|duplicate|dedupe|etl|import|load .*file|partition"
+        r"|every order twice|newest record"
     ),
-    Topic.DASHBOARDS: _hints(r"dashboard|chart|report|cohort|retention|kpi|metric|conversion"),
-    Topic.INTEGRATIONS: _hints(r"integrat|connect|oauth|webhook|server .*assistant|plugin|scopes"),
-    Topic.AUTOMATION: _hints(r"automat|bot\b|agent|workflow|release|in one go|chain|bulk"),
-    Topic.PLANNING: _hints(r"brief|budget|contract|estimate|milestone|job post|deadline|roadmap"),
+    Topic.DASHBOARDS: _hints(
+        r"dashboard|chart|report|cohort|retention|kpi|metric|conversion|revenue|alert|sign-ups"
+        r"|customers stay|false alarm|triangle|by country"
+    ),
+    Topic.INTEGRATIONS: _hints(
+        r"integrat|connect|oauth|webhook|plugin|scopes|install|redirect|refresh token"
+        r"|read only access|callback"
+    ),
+    Topic.AUTOMATION: _hints(
+        r"automat|bot\b|agent|workflow|release|in one go|chain|bulk|every morning|unattended"
+        r"|over a list|generate \d+|checks pass|on every tag"
+    ),
+    Topic.PLANNING: _hints(
+        r"brief|budget|contract|estimate|milestone|job post|deadline|roadmap|cost me"
+        r"|hours realistic|clause|payment terms|owns the code|freelancer"
+    ),
     Topic.DATABASES: _hints(r"database|sql\b|postgres|mysql|index|schema|query|table"),
     Topic.MACHINE_LEARNING: _hints(r"machine learning|neural|training|model|embedding|llm\b"),
     Topic.WEB_DEVELOPMENT: _hints(r"html|css|javascript|react|frontend|browser|website|http"),
     Topic.MOBILE_DEVELOPMENT: _hints(r"android|ios app|swift\b|flutter|mobile app"),
-    Topic.INFRASTRUCTURE: _hints(r"docker|kubernetes|deploy|terraform|cloud|container|server"),
+    Topic.INFRASTRUCTURE: _hints(r"docker|kubernetes|deploy|terraform|cloud|container|servers?\b"),
     Topic.OPERATING_SYSTEMS: _hints(
         r"ubuntu|linux|windows|kernel|driver|apt\b|grub|sudo|boot|xorg|disk|package"
     ),
@@ -68,6 +82,22 @@ _TOPIC: Mapping[Topic, re.Pattern[str]] = {
     Topic.LEARNING: _hints(r"explain|learn|course|tutorial|homework"),
     Topic.SMALL_TALK: _hints(r"hello|hi\b|how are you|thanks"),
 }
+# A topic that says what for counts more than one that says with what; what everybody says, least.
+_SETTINGS = frozenset(
+    {
+        Topic.DATABASES,
+        Topic.INFRASTRUCTURE,
+        Topic.MACHINE_LEARNING,
+        Topic.MOBILE_DEVELOPMENT,
+        Topic.OPERATING_SYSTEMS,
+        Topic.SECURITY,
+        Topic.WEB_DEVELOPMENT,
+        Topic.WRITING,
+        Topic.DESIGN,
+    }
+)
+_COMMONPLACE = frozenset({Topic.LEARNING, Topic.SMALL_TALK, Topic.ACCOUNT_AND_BILLING})
+_OPENING_WEIGHT, _PURPOSE_WEIGHT, _SETTING_WEIGHT, _COMMONPLACE_WEIGHT = 8, 3, 2, 1
 _FRICTION: Mapping[Friction, re.Pattern[str]] = {
     Friction.LIMIT_REACHED: _hints(
         r"(?:out of|ran out of) credits|credits? (?:limit|are used)|credit limit|quota|rate limit"
@@ -139,7 +169,7 @@ def facets_by_rules(transcript: str) -> Facets:
     wishes = [one for one in said if _WISH.search(one)]
     request = _strongest(_REQUEST, wishes, FeatureRequest.NONE) if wishes else FeatureRequest.NONE
     task = _first(_TASK, opening, Task.OTHER)
-    topic = _strongest(_TOPIC, [opening, *said], Topic.OTHER)
+    topic = _topic(opening, said[1:])
     return Facets(
         task=task,
         topic=topic,
@@ -149,6 +179,26 @@ def facets_by_rules(transcript: str) -> Facets:
         feature_request=request,
         **sentences(task, topic, request),
     )
+
+
+def _topic(opening: str, later: Sequence[str]) -> Topic:
+    """The topic with most hints, those of the opening first."""
+    scores = {
+        topic: _weight(topic)
+        * (
+            _OPENING_WEIGHT * len(words.findall(opening))
+            + sum(len(words.findall(text)) for text in later)
+        )
+        for topic, words in _TOPIC.items()
+    }
+    best = max(scores.values())
+    return next((topic for topic, score in scores.items() if score == best > 0), Topic.OTHER)
+
+
+def _weight(topic: Topic) -> int:
+    if topic in _COMMONPLACE:
+        return _COMMONPLACE_WEIGHT
+    return _SETTING_WEIGHT if topic in _SETTINGS else _PURPOSE_WEIGHT
 
 
 def _outcome(said: Sequence[str], friction: Friction) -> Outcome:

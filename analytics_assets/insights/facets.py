@@ -23,6 +23,7 @@ from analytics_assets.insights.facet_prompt import FACETS, Facets, transcript
 from analytics_assets.insights.facet_rules import RULES_VERSION, facets_by_rules
 from analytics_assets.insights.outcome import StageOutcome
 from analytics_assets.insights.provider import Provider
+from analytics_assets.insights.reading_plan import ReadingPlan, plan_day
 from analytics_assets.insights.running import Connect, Limits, StageRun
 from analytics_assets.insights.scrub import NameFinder, Placeholders, Scrubber
 from analytics_assets.insights.scrubbing import Scrubbers
@@ -112,6 +113,10 @@ class FacetTable:
 
     def __post_init__(self) -> None:
         self.scrubbers = Scrubbers(self.conn, self.ner)
+        self.plans: dict[date, ReadingPlan] = {}
+
+    def may_ask(self, item: Item) -> bool:
+        return item.day not in self.plans or self.plans[item.day].has(item.row)
 
     def days(self) -> list[date]:
         return self.selection.days(self.conn)
@@ -122,6 +127,7 @@ class FacetTable:
         return pruned + self.conn.execute(_DROP.format(qualifying=clause), parameters).rowcount
 
     def users(self, day: date) -> list[str]:
+        self.plans = {day: plan_day(self.conn, self.selection, day, self.selection.now)}
         return self.selection.users(self.conn, day)
 
     def prepare(

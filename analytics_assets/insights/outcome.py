@@ -34,6 +34,7 @@ class StageOutcome:
     poisoned: int = 0
     failed: int = 0
     not_attempted: int = 0
+    not_drawn: int = 0
     withdrawn: int = 0
     stale: int = 0
     deleted: int = 0
@@ -86,6 +87,7 @@ _COUNTS = (
     "poisoned",
     "failed",
     "not_attempted",
+    "not_drawn",
     "withdrawn",
     "stale",
     "deleted",

@@ -227,6 +227,9 @@ class StageRun:
             elif item.key in asked.poisoned:
                 self.outcome.poisoned += 1
                 self.outcome.stale += await self._db(self.work.stand_in, item)
+            elif not self.table.may_ask(item):
+                self.outcome.not_drawn += 1
+                self.outcome.stale += await self._db(self.work.stand_in, item)
             elif not await self._from_batch(item, scrubber):
                 waiting.append((item, asked.attempts.get(item.key, 0) + 1))
         # Where the budget ends, who was never read goes before who is read again.

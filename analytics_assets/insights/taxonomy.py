@@ -109,3 +109,12 @@ class WillReturn(StrEnum):
     LIKELY = "likely"
     UNSURE = "unsure"
     UNLIKELY = "unlikely"
+
+
+class Segment(StrEnum):
+    """How active somebody was in a month."""
+
+    NEW = "new"
+    REGULAR = "regular"
+    OCCASIONAL = "occasional"
+    FADING = "fading"

@@ -53,6 +53,8 @@ DERIVED_TABLES: Final = (
     PersonTable("insights.analysis_cache", "analysis_date", "messages"),
     PersonTable("insights.payment_signals", follows="messages"),
     PersonTable("insights.return_predictions", "as_of_day", "messages"),
+    PersonTable("insights.facet_vectors", follows="messages"),
+    PersonTable("insights.segments", "month", "messages"),
 )
 
 

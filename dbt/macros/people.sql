@@ -119,3 +119,88 @@ select
 from most
 join labels on labels.place = most.top % 2147483648
 {%- endmacro %}
+
+{#
+    Users who agree to the analysis of their conversations at the platform's clock, as a subquery:
+    user_id. The row in force must agree and none after it may disagree, as when their words are read
+    (insights/selection.py).
+#}
+{% macro consenting_users() -%}
+(
+    select in_force.user_id
+    from (
+        select distinct on (user_id)
+            user_id,
+            insights_consent
+            and not is_internal
+            and (valid_to is null or valid_to > {{ as_of() }}) as agrees
+        from {{ ref('stg_users') }}
+        where valid_from <= {{ as_of() }}
+        order by user_id, valid_from desc
+    ) as in_force
+    where
+        in_force.agrees
+        and not exists (
+            select
+            from {{ ref('stg_users') }} as later
+            where
+                later.user_id = in_force.user_id
+                and later.valid_from > {{ as_of() }}
+                and (later.is_internal or not later.insights_consent)
+        )
+)
+{%- endmacro %}
+
+{#
+    The leaves of a table of what people's conversations were about: one row per person and period of
+    the kinds, with the labels that most of the person's conversations have, the first by name of
+    equals. `where`: which facets count.
+#}
+{% macro talked_most(labels, kinds, where='true') -%}
+with facets as (
+    select
+        facet.day,
+        account.subject,
+        {%- for label in labels %}
+        facet.{{ label }},
+        {%- endfor %}
+        facet.user_id,
+        facet.conversation_id
+    from {{ source('insights', 'conversation_facets') }} as facet
+    join {{ latest_accounts() }} as account on account.user_id = facet.user_id
+    where
+        facet.day in (select day from {{ closing_days() }})
+        and facet.user_id in (select user_id from {{ consenting_users() }} as agreed)
+        and (account.counts_from is null or facet.day >= account.counts_from)
+        and {{ where }}
+),
+
+counted as (
+    select
+        closing.period_kind,
+        closing.period,
+        facets.subject,
+        {%- for label in labels %}
+        facets.{{ label }},
+        {%- endfor %}
+        count(distinct (facets.user_id, facets.conversation_id)) as conversations
+    from facets
+    join {{ closing_days() }} as closing on closing.day = facets.day
+    where closing.period_kind in ('{{ kinds | join("', '") }}')
+    group by
+        closing.period_kind,
+        closing.period,
+        facets.subject,
+        {{ labels | map('string') | join(', ') }}
+)
+
+select distinct on (period_kind, period, subject)
+    period_kind,
+    period,
+    subject,
+    {%- for label in labels %}
+    {{ label }}{{ ',' if not loop.last }}
+    {%- endfor %}
+from counted
+order by period_kind, period, subject, conversations desc, {{ labels | join(', ') }}
+{%- endmacro %}

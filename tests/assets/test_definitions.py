@@ -18,6 +18,7 @@ HEAVY = (
     "dbt.adapters.postgres",
     "google.genai",
     "numpy",
+    "onnxruntime",
     "pandas",
     "psycopg",
     "pyarrow",
@@ -65,16 +66,26 @@ ASSETS = {
         "archetype_distribution",
         "event_trends",
         "install_trends",
+        "feature_requests",
+        "friction_points",
+        "personas",
         "search_trends",
+        "use_cases",
     },
     "insights": {
         "analysis_cache",
+        "clusters",
         "conversation_facets",
         "daily_summary",
+        "feature_requests",
+        "friction_points",
         "metric_anomalies",
         "payment_signals",
+        "personas",
         "return_predictions",
+        "segments",
         "success_metrics",
+        "use_cases",
         "user_activity",
     },
     "retention": {"compliance_report", "retention_pruned_partitions"},
@@ -121,7 +132,7 @@ def test_jobs_schedules_sensors_and_blocking_checks_are_there(definitions: dg.De
     jobs = {name for name in repository.job_names if not name.startswith("__")}
     assert jobs == {"materialize_everything", "refresh", "retention"}
     names = [key.name for key in repository.asset_graph.asset_check_keys]
-    assert names.count("k_floor") == names.count("forbidden_columns") == 6
+    assert names.count("k_floor") == names.count("forbidden_columns") == 10
 
 
 def test_today_is_a_partition_and_a_pinned_clock_ends_the_deployment(

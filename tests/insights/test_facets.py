@@ -541,7 +541,7 @@ def test_without_a_model_rules_stand_in_and_say_since_when(
     company.says("u1", "Never mind, I give up.")
     outcome = stages.by_rules()
     row = company.facets()["u1", DAY]
-    assert (row["source"], row["model"], row["behind_since"]) == ("rules", "rules-1", "2026-06-08")
+    assert (row["source"], row["model"], row["behind_since"]) == ("rules", "rules-2", "2026-06-08")
     assert (row["task"], row["topic"], row["outcome"]) == ("fix", "data_pipelines", "not_achieved")
     assert (row["friction"], row["feature_request"]) == ("error", "import_export")
     assert (row["summary"], row["user_messages"]) == ("U wanted to fix in data pipelines.", 3)

@@ -131,6 +131,8 @@ MIGRATED = (
     "insights.conversation_facets",
     "insights.payment_signals",
     "insights.return_predictions",
+    "insights.facet_vectors",
+    "insights.segments",
 )
 
 
@@ -317,6 +319,17 @@ def test_person_level_rows_go_with_what_they_were_built_from(
             day, 'd', 'k', 'm', '1'
         from unnest(%s::date[]) as day
         """,
+        [[ago(366), ago(365)]],
+    )
+    pipeline.execute(
+        "insert into insights.facet_vectors (user_id, text_digest, embedder, vector, day) "
+        "select 'u1', day::text, 'e', '', day from unnest(%s::date[]) as day",
+        [[ago(366), ago(365)]],
+    )
+    pipeline.execute(
+        "insert into insights.segments "
+        "(user_id, month, segment, persona, conversations, active_days) "
+        "select 'u1', day, 'new', 'mixed', 1, 1 from unnest(%s::date[]) as day",
         [[ago(366), ago(365)]],
     )
 

@@ -51,6 +51,16 @@ CONTENT = {
     "published.event_trends": "*",
     "published.install_trends": "*",
     "published.search_trends": "*",
+    "published.use_cases": "*",
+    "published.feature_requests": "*",
+    "published.friction_points": "*",
+    "published.personas": "*",
+    "insights.use_cases": "*",
+    "insights.feature_requests": "*",
+    "insights.friction_points": "*",
+    "insights.personas": "*",
+    "insights.segments": "*",
+    "insights.clusters": "*",
 }
 
 

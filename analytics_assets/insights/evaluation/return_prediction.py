@@ -42,10 +42,10 @@ def measures(seeds: Sequence[int] = SEEDS) -> list[Measure]:
         f"{name} {times}" for name, times in sorted(chosen.items())
     )
     return [
-        Measure("return AUC less the baseline's", ours.auc - plain.auc, -AUC_ALLOWANCE, True, note),
-        Measure("return calibration error", ours.ece, ECE_LIMIT, False, "ten bins"),
-        Measure("return AUC", ours.auc, None, True, f"baseline {plain.auc:.3f}"),
-        Measure("return squared error", ours.brier, None, False, f"baseline {plain.brier:.4f}"),
+        Measure("return AUC less the baseline's", ours.auc - plain.auc, -AUC_ALLOWANCE, note=note),
+        Measure("return calibration error", ours.ece, ECE_LIMIT, "lower", "ten bins"),
+        Measure("return AUC", ours.auc, None, note=f"baseline {plain.auc:.3f}"),
+        Measure("return squared error", ours.brier, None, "lower", f"baseline {plain.brier:.4f}"),
     ]
 
 

@@ -62,8 +62,7 @@ def _measures(recogniser: Recogniser | None) -> list[Measure]:
                 f"scrub recall: unknown names ({locale.name})",
                 recall(of_locale, third),
                 None,
-                True,
-                by_kind if recogniser is not None else note,
+                note=by_kind if recogniser is not None else note,
             )
         )
     return rows
@@ -120,4 +119,4 @@ _CARRIED = frozenset(
 
 def _measure(name: str, plants: Sequence[Plant], scrubber: Scrubber, limit: float) -> Measure:
     missed = len(list(left_in(plants, scrubber)))
-    return Measure(name, 1 - missed / len(plants), limit, True, f"{missed} of {len(plants)} left")
+    return Measure(name, 1 - missed / len(plants), limit, note=f"{missed} of {len(plants)} left")

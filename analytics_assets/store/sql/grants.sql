@@ -13,7 +13,8 @@ alter default privileges for role analytics_pipeline in schema marts
     grant select on tables to analytics_analyst, analytics_api;
 
 grant usage on schema insights to analytics_analyst;
-grant select on insights.daily_summary, insights.metric_anomalies, insights.success_metrics
+grant select on insights.daily_summary, insights.metric_anomalies, insights.success_metrics,
+    insights.use_cases, insights.feature_requests, insights.friction_points, insights.personas
     to analytics_analyst;
 
 grant usage on schema inbox to analytics_api;

@@ -1,0 +1,3 @@
+{{ config(materialized='release') }}
+
+{{ talked_most(['topic', 'task'], ['week', 'month']) }}

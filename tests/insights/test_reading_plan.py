@@ -1,0 +1,80 @@
+"""How much a model reads of a day, counted over real selections and without a call."""
+
+from __future__ import annotations
+
+import pytest
+from insights_company import DAY, NOW, Analysis, Company
+from servers.gemini import GeminiServer
+
+from analytics_assets.insights import reading_plan
+from analytics_assets.insights.group_prompts import SAMPLES
+from analytics_assets.insights.reading_plan import plan_day
+from analytics_assets.insights.selection import Selection
+from analytics_assets.insights.tiers import CALLS_A_DAY, NAMES_A_DAY, READ_A_DAY, draw
+from analytics_assets.windows import Window
+
+
+def crowd(company: Company, users: int, conversations: int = 2) -> Selection:
+    company.user("first")
+    company.says("first", "hello")
+    company.conn.execute(
+        "insert into raw.users (user_id, valid_from, insights_consent, is_internal, source) "
+        "select 'u' || n, '2026-01-01', n %% 10 > 0, false, 'test' "
+        "from generate_series(1, %s) as n",
+        [users * 10 // 9],
+    )
+    company.conn.execute(
+        "insert into raw.messages (day, message_id, conversation_id, user_id, role, content, "
+        "created_at, source) "
+        "select %s::date, 'x' || n || '-' || c, 'c' || n || '-' || c, 'u' || n, 'user', "
+        "case when n %% 7 = 0 then 'построй отчёт' else 'build it' end, %s::date, 'test' "
+        "from generate_series(1, %s) as n, generate_series(1, %s) as c",
+        [DAY, DAY, users * 10 // 9, conversations],
+    )
+    return Selection.of(company.conn, Window.of_day(DAY), NOW)
+
+
+def test_ten_thousand_users_cost_at_most_fifteen_hundred_calls_a_day(company: Company) -> None:
+    selection = crowd(company, 10_000)
+    plan = plan_day(company.conn, selection, DAY, NOW)
+    assert (plan.tier, plan.users) == (4, 10_001)
+    assert plan.drawn is not None
+    names = NAMES_A_DAY[4]
+    assert names is not None
+    # A group is asked for its name SAMPLES times and audited once; personas are few.
+    calls = len(plan.drawn) + names * (SAMPLES + 1)
+    assert len(plan.drawn) == READ_A_DAY[4]
+    assert calls <= CALLS_A_DAY[4] == 1_500
+    [(conversations, drawn, strata)] = company.rows(
+        "select conversations, drawn, strata from insights.reading_plans"
+    )
+    assert (conversations, drawn) == (20_001, READ_A_DAY[4])
+    assert sum(size for size, _ in strata.values()) == conversations
+    assert set(strata) == {"unknown calm latin", "unknown calm other"}
+    # Nobody who did not agree is drawn, and the same day draws the same.
+    assert not any(int(user[1:]) % 10 == 0 for user, _ in plan.drawn if user != "first")
+    assert plan_day(company.conn, selection, DAY, NOW) == plan
+
+
+def test_below_a_thousand_users_everything_is_read(company: Company) -> None:
+    plan = plan_day(company.conn, crowd(company, 890, 1), DAY, NOW)
+    assert plan.drawn is None
+    assert plan.has(("anybody", "anything"))
+
+
+def test_what_is_not_drawn_is_read_by_rules_and_costs_nothing(
+    company: Company, gemini: GeminiServer, stages: Analysis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plan(conn: object, selection: object, day: object, now: object) -> object:
+        everyone = [((f"u{n}", f"c-u{n}"), 0) for n in range(6)]
+        drawn = frozenset(one.unit for one in draw(everyone, 2, "s"))
+        return reading_plan.ReadingPlan(3, 1_000, drawn)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("analytics_assets.insights.facets.plan_day", plan)
+    for number in range(6):
+        company.user(f"u{number}")
+        company.says(f"u{number}", f"build thing {number}")
+    outcome = stages.read()
+    assert (outcome.analysed, outcome.not_drawn) == (2, 4)
+    assert len(gemini.requests) == 2
+    assert len(company.facets("rules")) == 4
