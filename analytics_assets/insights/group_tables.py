@@ -1,7 +1,7 @@
 """What passed the gate about groups: personas, use cases, friction points, feature requests.
 
-Belongs here: reading those tables where they are there. Does not: making them. Invariant: an absent
-table, or one without groups, reads as an empty list; a row of 10 people or fewer is never returned.
+Belongs here: reading those tables. Does not: making them (groups.py, personas.py). Invariant: a row
+of 10 people or fewer is never returned.
 """
 
 from __future__ import annotations
@@ -40,9 +40,6 @@ class Group:
 def groups(conn: psycopg.Connection[Any], table: str, before: date) -> list[Group]:
     """The groups of ``table`` as they stood before a day, the largest first."""
     period, name = _TABLES[table]
-    row = conn.execute("select to_regclass(%s) is not null", [f"insights.{table}"]).fetchone()
-    if not (row and row[0]):
-        return []
     query = sql.SQL(
         "select to_jsonb(t) from {table} as t where {period} = "
         "(select max({period}) from {table} where {period} < %s) and n_people >= %s "

@@ -427,11 +427,6 @@ def test_an_answer_says_what_is_missing(conn: Connection) -> None:
 
 def test_answers_use_groups_that_passed_the_gate_where_there_are_any(conn: Connection) -> None:
     conn.execute(
-        "create table if not exists insights.personas (month date, persona text, description text,"
-        " n_people int, n_conversations int, top_share numeric, features jsonb, label_source text,"
-        " score smallint)"
-    )
-    conn.execute(
         "insert into insights.personas (month, persona, description, n_people, n_conversations, "
         "top_share, features, label_source, score) values "
         "('2026-04-01', 'automation', 'They automate.', 43, 90, 0.1, '{}', 'rules', 5)"
