@@ -33,6 +33,7 @@ class Benchmark(StrEnum):
     collector = "collector"
     queries = "queries"
     release = "release"
+    grouping = "grouping"
 
 
 EVERYDAY = (
@@ -42,6 +43,7 @@ EVERYDAY = (
     Benchmark.backfill,
     Benchmark.collector,
     Benchmark.release,
+    Benchmark.grouping,
 )
 MOST_COLLECTED = 200_000
 USUAL = 1_000_000
@@ -81,7 +83,14 @@ def bench(
 
 
 def _measure(name: Benchmark, events: int, folder: Path | None) -> list[Figure]:
-    from analytics_assets.benchmarks import backfill, collector, loading, measure, pipeline
+    from analytics_assets.benchmarks import (
+        backfill,
+        collector,
+        grouping,
+        loading,
+        measure,
+        pipeline,
+    )
     from analytics_assets.benchmarks import queries as query_figures
     from analytics_assets.benchmarks import release as release_figures
 
@@ -96,6 +105,7 @@ def _measure(name: Benchmark, events: int, folder: Path | None) -> list[Figure]:
         Benchmark.collector: lambda: collector.collector(min(events, MOST_COLLECTED), folder),
         Benchmark.queries: lambda: query_figures.queries(events, folder),
         Benchmark.release: lambda: release_figures.release(folder=folder),
+        Benchmark.grouping: grouping.grouping,
         Benchmark.growth: lambda: _growth(events, folder),
         Benchmark.backfill: lambda: on_a_sample(backfill.backfill, **year),
         Benchmark.loading: lambda: on_a_sample(loading.loading, **company),

@@ -203,6 +203,8 @@ def _keep_out(
     suppress(connection, accounts, at)
     suppress(connection, [name for (name,) in talks if name is not None], at, "conversation")
     connection.execute("select vault.erase_consent(%s, %s)", [accounts, at])
+    # What models said of groups names nobody, yet may rest on the person's words: it is asked anew.
+    connection.execute("delete from insights.group_answers")
     codes = codes_of(connection, accounts)
     connection.execute(_BEGIN, {"codes": codes, "at": at})
     return codes

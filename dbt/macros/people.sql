@@ -122,32 +122,14 @@ join labels on labels.place = most.top % 2147483648
 
 {#
     Users who agree to the analysis of their conversations at the platform's clock, as a subquery:
-    user_id. The row in force must agree and none after it may disagree, as when their words are read
-    (insights/selection.py).
+    user_id. The same function is asked when their words are read (store/sql/consent.sql).
 #}
 {% macro consenting_users() -%}
 (
-    select in_force.user_id
-    from (
-        select distinct on (user_id)
-            user_id,
-            insights_consent
-            and not is_internal
-            and (valid_to is null or valid_to > {{ as_of() }}) as agrees
-        from {{ ref('stg_users') }}
-        where valid_from <= {{ as_of() }}
-        order by user_id, valid_from desc
-    ) as in_force
-    where
-        in_force.agrees
-        and not exists (
-            select
-            from {{ ref('stg_users') }} as later
-            where
-                later.user_id = in_force.user_id
-                and later.valid_from > {{ as_of() }}
-                and (later.is_internal or not later.insights_consent)
-        )
+    select agreed.user_id
+    from vault.consenting(
+        'insights', array(select distinct user_id from {{ ref('stg_users') }}), {{ as_of() }}
+    ) as agreed
 )
 {%- endmacro %}
 
