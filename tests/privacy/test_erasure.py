@@ -114,6 +114,11 @@ def test_nothing_anywhere_is_about_the_erased_and_others_keep_all(pipeline: Conn
     fill(pipeline, "octavia", "second-of-o", subject="the person")
     fill(pipeline, "marcus")
     record(pipeline, "octavia", "insights", "v1", "granted", DAY)
+    pipeline.execute(
+        "insert into insights.group_answers (answer_key, stage, answer, model, used_on)"
+        " values ('k', 'name_group', '{}', 'm', %s)",
+        [DAY],
+    )
     before = rows_about(pipeline, "marcus")
     assert len(rows_about(pipeline, "octavia")) > len(before) > 12
     result = erase(pipeline, "octavia", AT)
@@ -121,6 +126,7 @@ def test_nothing_anywhere_is_about_the_erased_and_others_keep_all(pipeline: Conn
     for name in ("octavia", "second-of-o", "the person"):
         assert rows_about(pipeline, name) == {}
     assert rows_about(pipeline, "marcus") == before
+    assert pipeline.execute("select from insights.group_answers").rowcount == 0
     assert result.deleted.keys() >= {*MARTS, *before} - {"vault.consent_ledger"}
 
     again = erase(pipeline, "octavia", AT)
