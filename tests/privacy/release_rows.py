@@ -41,6 +41,18 @@ SHAPES: dict[str, tuple[str, str, date, dict[str, Any], str | None, dict[str, fl
     ),
     "published.install_trends": ("period", "week", WEEK, {"server_id": "pg"}, "n_people", {}),
     "published.search_trends": ("period", "month", MONTH, {"query": "etl"}, "n_people", {}),
+    "published.use_cases": (
+        "period", "week", WEEK, {"topic": "debugging", "task": "fix"}, "n_people", {},
+    ),
+    "published.feature_requests": (
+        "period", "week", WEEK, {"feature_request": "collaboration"}, "n_people", {},
+    ),
+    "published.friction_points": (
+        "period", "month", MONTH, {"friction": "slow", "topic": "any"}, "n_people", {},
+    ),
+    "published.personas": (
+        "period", "month", MONTH, {"persona": "debugging", "segment": "new"}, "n_people", {},
+    ),
 }  # fmt: skip
 Connection = psycopg.Connection[Any]
 
@@ -90,7 +102,7 @@ def row_of(table: str, n_people: int, **changes: Any) -> tuple[Mapping[str, Any]
     """The row of a class, and how many times it stands in the table."""
     period_column, kind, period, dimensions, count_column, means = SHAPES[table]
     values: dict[str, Any] = {period_column: period, **dimensions, **means}
-    if table.endswith("_trends") and "period" in values:
+    if "period" in values and table != "published.archetype_distribution":
         values["period_kind"] = kind
     if count_column is None:
         return {**values, **changes}, n_people
