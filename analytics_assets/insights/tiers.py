@@ -1,8 +1,8 @@
 """How much is read at which scale: tiers with hysteresis, samples with weights, honest estimates.
 
-Belongs here: arithmetic of sampling. Does not: SQL (reading_plan.py, user_plan.py) or asking. Invariant: pure and
-deterministic, a draw follows from ids and a seed alone; every estimate comes with an interval, and
-the weights of a sample add up to what it stands for.
+Belongs here: arithmetic of sampling. Does not: SQL (reading_plan.py, user_plan.py) or asking.
+Invariant: pure and deterministic, a draw follows from ids and a seed alone; every estimate comes
+with an interval, and the weights of a sample add up to what it stands for.
 """
 
 from __future__ import annotations
