@@ -30,6 +30,7 @@ from analytics_assets.insights.scrubbing import Scrubbers
 from analytics_assets.insights.selection import Selection
 from analytics_assets.insights.stage import Stage
 from analytics_assets.insights.user_keys import user_keys
+from analytics_assets.insights.user_plan import COUNTS, UserPlan, monday_of, plan_users
 from analytics_assets.windows import Window
 
 if TYPE_CHECKING:
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
     from analytics_assets.store.database import Database
 
 TABLE = "insights.analysis_cache"
-# Of user_activity, what one day alone decides: names of tools could name people, and whether the
-# user was there before changes when other days do.
-COUNTS = ("total_conversations", "jobs", "downloads", "shares", "credit_limits")
 
 _UPSERT = (
     "on conflict (user_id, analysis_date) do update set "
@@ -62,9 +60,18 @@ class UserInsightTable:
         self.scrubbers = Scrubbers(self.conn)
         row = self.conn.execute("select to_regclass('insights.user_activity') is not null")
         self.has_activity = bool((row.fetchone() or (False,))[0])
+        self.plan: UserPlan | None = None
+        self.asked_on: dict[tuple[str, date], date] = {}
 
-    def may_ask(self, item: Item) -> bool:  # noqa: ARG002 - as AnswerTable has it
-        return True
+    def may_ask(self, item: Item) -> bool:
+        plan = self.plan
+        if plan is None or plan.day != item.day or plan.tier == 1:
+            return True
+        if not plan.has(item.user_id):
+            return False
+        # Batches take questions of several days before any has an answer.
+        week = (item.user_id, monday_of(item.day))
+        return self.asked_on.setdefault(week, item.day) == item.day
 
     def days(self) -> list[date]:
         return self.selection.days(self.conn)
@@ -79,7 +86,9 @@ class UserInsightTable:
         return self.conn.execute(query, parameters).rowcount
 
     def users(self, day: date) -> list[str]:
-        return self.selection.users(self.conn, day)
+        users = self.selection.users(self.conn, day)
+        self.plan = plan_users(self.conn, day, users, has_activity=self.has_activity)
+        return users
 
     def prepare(
         self, day: date, users: Sequence[str], fingerprint: dict[str, str]

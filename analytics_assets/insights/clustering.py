@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from analytics_assets.insights.tiers import far_limit
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -28,6 +30,8 @@ K_SLACK = 0.3
 # A cluster whose direction turned further than this is another one (cosine).
 SAME_CLUSTER = 0.7
 TREE_STEPS = (6, 36)
+# Vectors are kept in 16 bits: closer than this, distances are the same.
+DISTANCE_DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -35,13 +39,15 @@ class Clustering:
     """``labels[n]``: the place of each row's cluster in ``numbers`` and ``centroids``.
 
     ``numbers[k]`` are the clusters' names for good; ``parents[levels, k]`` say to which node each
-    belongs at every level of the tree, fine to coarse, the last being the root.
+    belongs at every level of the tree, fine to coarse, the last being the root. ``far``: the
+    distance from its centroid that 1 % of the rows exceed.
     """
 
     labels: Numbers
     numbers: Numbers
     centroids: Vectors
     parents: Numbers
+    far: float = 2.0
 
 
 def wanted_clusters(rows: int, before: int = 0) -> int:
@@ -68,7 +74,8 @@ def cluster(
     centroids = _first(distinct, weights, k, before, seed)
     labels, centroids = _rounds(distinct, weights, centroids)
     numbers = _aligned(centroids, before, before_numbers)
-    return Clustering(labels[place_of_row], numbers, centroids, _tree(centroids))
+    far = far_limit(distances(distinct, centroids)[place_of_row].tolist()) if len(vectors) else 2.0
+    return Clustering(labels[place_of_row], numbers, centroids, _tree(centroids), far)
 
 
 def nearest(vectors: Vectors, centroids: Vectors) -> tuple[Numbers, Vectors]:
@@ -83,6 +90,11 @@ def nearest(vectors: Vectors, centroids: Vectors) -> tuple[Numbers, Vectors]:
         labels[start : start + CHUNK] = best
         cosines[start : start + CHUNK] = part[np.arange(len(best)), best]
     return labels, cosines
+
+
+def distances(vectors: Vectors, centroids: Vectors) -> Vectors:
+    """How far each row is from the closest centroid: 1 - cosine, rounded."""
+    return (1.0 - nearest(vectors, centroids)[1]).round(DISTANCE_DIGITS)
 
 
 def matched(now: Vectors, before: Vectors, least: float) -> list[tuple[int, int]]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
+from analytics_assets.insights.clustering import DISTANCE_DIGITS
 from analytics_assets.insights.configured import configured
 from analytics_assets.insights.embedding import HASHED_WORDS, available
 from analytics_assets.insights.group_asking import (
@@ -86,8 +87,8 @@ order by level, number
 _KEEP_CLUSTER = """
 insert into insights.clusters (
     kind, as_of_day, level, number, centroid, embedder, label, description, label_source, score,
-    prompt_version
-) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    prompt_version, far
+) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 
@@ -357,15 +358,19 @@ class _Groups:
         names: Sequence[Name],
     ) -> list[tuple[Any, ...]]:
         day, embedder = self.outcome.day, self.outcome.embedder
+        far = round(float(clustering.far), DISTANCE_DIGITS)
         clusters = [
-            (kind, day, "cluster", int(number), centroid_bytes(centroid), embedder, *[None] * 5)
+            (
+                kind, day, "cluster", int(number), centroid_bytes(centroid), embedder,
+                *[None] * 5, far,
+            )
             for number, centroid in zip(clustering.numbers, clustering.centroids, strict=True)
-        ]
+        ]  # fmt: skip
         groups = [
             (
                 kind, day, "group", number, centroid_bytes(one.centroid), embedder, name.label,
                 name.description, name.source, name.score,
-                NAME_GROUP.version if name.source == MODEL else None,
+                NAME_GROUP.version if name.source == MODEL else None, None,
             )
             for number, (one, name) in enumerate(zip(named, names, strict=True), start=1)
         ]  # fmt: skip

@@ -1,12 +1,13 @@
-"""Which of a day's conversations a model may read: all of them, or at scale a sample with weights.
+"""Which of a day's conversations a model may read: all, or at scale a sample and the outliers.
 
 Belongs here: counting who there is, the day's strata, ``insights.reading_plans``. Does not: the
-arithmetic (tiers.py) or reading (running.py). Invariant: only consenting users' conversations are
-counted; the same day and people give the same sample, and what is not drawn is read by rules.
+arithmetic (tiers.py, outlying.py) or reading (running.py). Invariant: only consenting users'
+conversations are counted; the same day and people give the same sample; rules read the rest.
 """
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -15,12 +16,13 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from analytics_assets.insights.outlying import Place, outlying
 from analytics_assets.insights.selection import CONSENTING, Selection
-from analytics_assets.insights.tiers import BOUNDS, READ_A_DAY, draw, tier_of
+from analytics_assets.insights.tiers import BOUNDS, OUTLIERS_A_DAY, READ_A_DAY, draw, tier_of
 
 ACTIVE_DAYS = 28
-# Below this nothing is sampled whatever happened before, so nothing need be counted.
-LEAST_USERS = round(0.9 * BOUNDS[1])
+# Below this the tier is 1 whatever it was before, so nothing need be counted.
+LEAST_USERS = round(0.9 * BOUNDS[0])
 
 _USERS = "select count(*) from (select from raw.users limit %s) as accounts"
 _ACTIVE = sql.SQL("""
@@ -66,27 +68,31 @@ on conflict (day) do update set (tier, users, conversations, drawn, strata) =
 where (old.tier, old.users, old.conversations, old.drawn, old.strata) is distinct from
     (excluded.tier, excluded.users, excluded.conversations, excluded.drawn, excluded.strata)
 """
-Place = tuple[str, str]
+_READ = (
+    "select user_id, conversation_id from insights.conversation_facets "
+    "where day = %s and source = 'model'"
+)
 
 
 @dataclass(frozen=True)
 class ReadingPlan:
-    """``drawn``: (user, conversation) a model may read that day; None: all."""
+    """``drawn``: (user, conversation) a model may read that day, None: all; ``outliers``: those it
+    may read beside them, which stand for themselves alone.
+    """
 
     tier: int
     users: int
     drawn: frozenset[Place] | None = None
+    outliers: frozenset[Place] = frozenset()
 
     def has(self, place: Place) -> bool:
-        return self.drawn is None or place in self.drawn
+        return self.drawn is None or place in self.drawn or place in self.outliers
 
 
 def plan_day(
     conn: psycopg.Connection[Any], selection: Selection, day: date, now: datetime
 ) -> ReadingPlan:
-    """The plan of a day, kept in ``insights.reading_plans`` where it samples; part of the caller's
-    transaction.
-    """
+    """The plan of a day, kept in ``insights.reading_plans``; part of the caller's transaction."""
     known = conn.execute(_USERS, [LEAST_USERS]).fetchone()
     if known is None or known[0] < LEAST_USERS:
         return ReadingPlan(1, 0)
@@ -97,19 +103,31 @@ def plan_day(
         [day, day - timedelta(days=ACTIVE_DAYS)],
     ).fetchone()
     tier = tier_of(users, before[0] if before else None)
-    most = READ_A_DAY[tier]
-    if most is None:
-        return ReadingPlan(tier, users)
     clause, parameters = selection.qualifying(day)
     found = conn.execute(_CONVERSATIONS.format(qualifying=clause), parameters).fetchall()
-    sample = draw((((user, talk), stratum) for user, talk, stratum in found), most, str(day))
+    most = READ_A_DAY[tier]
+    units = (((user, talk), stratum) for user, talk, stratum in found)
+    sample = draw(units, len(found) if most is None else most, str(day))
     strata: dict[str, list[int]] = {}
     for *_, stratum in found:
         strata.setdefault(stratum, [0, 0])[0] += 1
     for one in sample:
         strata[str(one.stratum)][1] += 1
     conn.execute(_KEEP, [day, tier, users, len(found), len(sample), Jsonb(strata)])
-    return ReadingPlan(tier, users, frozenset(one.unit for one in sample))  # type: ignore[misc]
+    if most is None:
+        return ReadingPlan(tier, users)
+    drawn: frozenset[Place] = frozenset(one.unit for one in sample)  # type: ignore[misc]
+    of_day = sorted({user for user, *_ in found})
+    return ReadingPlan(tier, users, drawn, _outliers(conn, day, tier, of_day, drawn))
+
+
+def _outliers(
+    conn: psycopg.Connection[Any], day: date, tier: int, users: list[str], drawn: AbstractSet[Place]
+) -> frozenset[Place]:
+    """Those not read yet; what a model has read beside the sample counts towards the day's."""
+    read: set[Place] = {(user_id, talk) for user_id, talk in conn.execute(_READ, [day])}
+    left = OUTLIERS_A_DAY[tier] - len(read - drawn)
+    return frozenset(outlying(conn, day, users, left, drawn | read))
 
 
 def _count(conn: psycopg.Connection[Any], day: date, now: datetime) -> int:

@@ -165,6 +165,12 @@ class StageRun:
             # The online way is still open; what was submitted is found by a later run.
             self.outcome.errors[f"batch_{error.error_class}"] += 1
 
+    def _in_batch(self, item: Item) -> bool:
+        """Whether it was sent: what was paid for is kept, whoever would be chosen today."""
+        return self.batcher is not None and (
+            item.key in self.from_batch or self.batcher.has(item.key)
+        )
+
     async def _from_batch(self, item: Item, scrubber: Scrubber) -> bool:
         """Whether a batch has settled the item, or still holds it."""
         if self.batcher is None:
@@ -227,7 +233,7 @@ class StageRun:
             elif item.key in asked.poisoned:
                 self.outcome.poisoned += 1
                 self.outcome.stale += await self._db(self.work.stand_in, item)
-            elif not self.table.may_ask(item):
+            elif not self.table.may_ask(item) and not self._in_batch(item):
                 self.outcome.not_drawn += 1
                 self.outcome.stale += await self._db(self.work.stand_in, item)
             elif not await self._from_batch(item, scrubber):

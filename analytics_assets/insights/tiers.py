@@ -1,8 +1,8 @@
 """How much is read at which scale: tiers with hysteresis, samples with weights, honest estimates.
 
-Belongs here: arithmetic of sampling. Does not: SQL (facet_sample.py) or asking. Invariant: pure and
-deterministic, a draw follows from ids and a seed alone; every estimate comes with an interval, and
-the weights of a sample add up to what it stands for.
+Belongs here: arithmetic of sampling. Does not: SQL (reading_plan.py, user_plan.py) or asking.
+Invariant: pure and deterministic, a draw follows from ids and a seed alone; every estimate comes
+with an interval, and the weights of a sample add up to what it stands for.
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, NamedTuple
 
 BOUNDS: Final = (100, 1_000, 10_000)
 HYSTERESIS: Final = 0.1
 SAMPLE: Final = 1_067  # ±3 points at 95 %, whatever the population
 CALLS_A_DAY: Final[Mapping[int, int | None]] = {1: None, 2: None, 3: 3_000, 4: 1_500}
-# Of a day's calls in tier 4, what reading may take; the rest is for names and audits.
-READ_A_DAY: Final[Mapping[int, int | None]] = {1: None, 2: None, 3: 2_400, 4: 1_100}
+# What each kind of question may take of a day's calls; what they leave is for personas.
+READ_A_DAY: Final[Mapping[int, int | None]] = {1: None, 2: None, 3: 2_000, 4: 1_100}
 OUTLIERS_A_DAY: Final[Mapping[int, int]] = {1: 0, 2: 0, 3: 200, 4: 100}
-NAMES_A_DAY: Final[Mapping[int, int | None]] = {1: None, 2: None, 3: 100, 4: 75}
+USERS_A_DAY: Final[Mapping[int, int | None]] = {1: None, 2: None, 3: 300, 4: 0}
+NAMES_A_DAY: Final[Mapping[int, int | None]] = {1: None, 2: None, 3: 100, 4: 60}
 LEAST_OF_STRATUM: Final = 2
 OUTLIER_QUANTILE: Final = 0.99
 Z95: Final = 1.959963984540054
@@ -156,13 +159,21 @@ def weighted_share(sample: Sequence[Drawn], hits: Sequence[bool]) -> Interval:
     return wilson(share * plain / variance, plain / variance)
 
 
-def outliers(distances: Sequence[float], most: int) -> list[int]:
-    """Places of the distances beyond the OUTLIER_QUANTILE, the furthest first, at most ``most``."""
-    if not distances:
-        return []
-    limit = sorted(distances)[math.ceil(OUTLIER_QUANTILE * len(distances)) - 1]
+def far_limit(distances: Sequence[float]) -> float:
+    """The OUTLIER_QUANTILE of distances: what lies beyond it is an outlier."""
+    return sorted(distances)[math.ceil(OUTLIER_QUANTILE * len(distances)) - 1]
+
+
+def outliers(distances: Sequence[float], limit: float, most: int) -> list[int]:
+    """Places of the distances beyond ``limit``, the furthest first, at most ``most``."""
     far = [place for place, distance in enumerate(distances) if distance > limit]
     return sorted(far, key=lambda place: (-distances[place], place))[:most]
+
+
+def chosen(ranked: Iterable[str], answered: AbstractSet[str], most: int) -> frozenset[str]:
+    """The first ``most`` of ``ranked``, who may be named twice, that have no answer yet."""
+    fresh = dict.fromkeys(user for user in ranked if user not in answered)
+    return frozenset(islice(fresh, max(0, most)))
 
 
 def _hash(unit: Hashable, seed: str) -> bytes:

@@ -19,6 +19,7 @@ from typing import Any
 TASKS = {
     "embed": "analytics_assets.insights.embedding_work",
     "cluster": "analytics_assets.insights.cluster_work",
+    "distances": "analytics_assets.insights.distance_work",
 }
 
 

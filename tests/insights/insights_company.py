@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -135,6 +136,38 @@ class Company:
             )
         ]
 
+    def tier(self, tier: int, *days: date) -> None:
+        """What reading would have said of the days."""
+        for day in days:
+            self.conn.execute(
+                "insert into insights.reading_plans values (%s, %s, 0, 0, 0, '{}')", [day, tier]
+            )
+
+    def cluster(self, day: date = DAY) -> None:
+        """The last run's clusters: one, whose rows lie within 0.2 of it."""
+        self.conn.execute(
+            "insert into insights.clusters (kind, as_of_day, level, number, centroid, embedder, "
+            "far) values ('use_case', %s, 'cluster', 1, %s, 'e', 0.2)",
+            [day, _direction(0.0, "<f4")],
+        )
+
+    def placed(
+        self, places: Sequence[tuple[str, str]], distance: float, *, day: date = DAY
+    ) -> None:
+        """Facets by rules of (user, conversation), with vectors that far from the cluster."""
+        users, talks = zip(*places, strict=True)
+        self.conn.execute(
+            "with wanted as (select unnest(%s::text[]) as u, unnest(%s::text[]) as c), "
+            "vectors as (insert into insights.facet_vectors "
+            "select u, 'planning:t-' || c, 'e', %s, %s from wanted) "
+            "insert into insights.conversation_facets (user_id, day, conversation_id, task, topic, "
+            "outcome, friction, sentiment, feature_request, summary, wish, user_messages, source, "
+            "behind_since, text_digest, cache_key, model, prompt_version) "
+            "select u, %s, c, 'fix', 'debugging', 'unclear', 'none', 3, 'none', 'U wrote.', '', 1, "
+            "'rules', %s, 't-' || c, 'k-' || c, 'r', 'f' from wanted",
+            [list(users), list(talks), _direction(distance, "<f2"), day, day, day],
+        )
+
     def _partition(self, table: str, day: date) -> None:
         self.conn.execute(
             sql.SQL(
@@ -146,6 +179,14 @@ class Company:
                 sql.Literal(day + timedelta(days=1)),
             )
         )
+
+
+def _direction(distance: float, kind: str) -> bytes:
+    import numpy as np
+
+    vector = np.zeros(384)
+    vector[:2] = 1 - distance, (1 - (1 - distance) ** 2) ** 0.5
+    return vector.astype(kind).tobytes()
 
 
 def provider_of(server: GeminiServer, **options: Any) -> GeminiProvider:

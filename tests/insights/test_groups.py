@@ -158,6 +158,10 @@ def test_groups_of_users_are_named_by_the_closed_lists_without_a_model(talks: Ta
 
     found = talks.groups()
     assert set(found) == {"fix in debugging", "write in planning"}
+    of_kinds = "select distinct kind, far between 0 and 1 from insights.clusters where level = %s"
+    assert talks.company.rows(f"{of_kinds} order by kind", "cluster") == [
+        (kind, True) for kind in ("feature_request", "friction_point", "use_case")
+    ]
     row = found["write in planning"]
     assert (row["value"], row["n_people"], row["n_conversations"]) == ("planning", 20, 40)
     assert (row["label_source"], row["score"], row["description"]) == ("taxonomy", 5, "")

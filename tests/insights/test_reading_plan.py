@@ -10,7 +10,14 @@ from analytics_assets.insights import reading_plan
 from analytics_assets.insights.group_prompts import SAMPLES
 from analytics_assets.insights.reading_plan import plan_day
 from analytics_assets.insights.selection import Selection
-from analytics_assets.insights.tiers import CALLS_A_DAY, NAMES_A_DAY, READ_A_DAY, draw
+from analytics_assets.insights.tiers import (
+    CALLS_A_DAY,
+    NAMES_A_DAY,
+    OUTLIERS_A_DAY,
+    READ_A_DAY,
+    draw,
+)
+from analytics_assets.insights.user_plan import plan_users
 from analytics_assets.windows import Window
 
 
@@ -41,10 +48,7 @@ def test_ten_thousand_users_cost_at_most_fifteen_hundred_calls_a_day(company: Co
     assert plan.drawn is not None
     names = NAMES_A_DAY[4]
     assert names is not None
-    # A group is asked for its name SAMPLES times and audited once; personas are few.
-    calls = len(plan.drawn) + names * (SAMPLES + 1)
     assert len(plan.drawn) == READ_A_DAY[4]
-    assert calls <= CALLS_A_DAY[4] == 1_500
     [(conversations, drawn, strata)] = company.rows(
         "select conversations, drawn, strata from insights.reading_plans"
     )
@@ -55,26 +59,59 @@ def test_ten_thousand_users_cost_at_most_fifteen_hundred_calls_a_day(company: Co
     assert not any(int(user[1:]) % 10 == 0 for user, _ in plan.drawn if user != "first")
     assert plan_day(company.conn, selection, DAY, NOW) == plan
 
+    # Once groups were made, what is unlike all of them is read as well.
+    agreed = [n for n in range(1, 900) if n % 10]
+    strange = [(f"u{n}", f"c{n}-2") for n in agreed]
+    company.cluster()
+    company.placed([(f"u{n}", f"c{n}-1") for n in agreed], 0.0)
+    company.placed(strange, 0.5)
+    with company.conn.transaction():
+        again = plan_day(company.conn, selection, DAY, NOW)
+    assert again.drawn == plan.drawn
+    assert len(again.outliers) == OUTLIERS_A_DAY[4]
+    assert again.outliers <= set(strange) - plan.drawn
+    assert all(again.has(place) for place in again.outliers)
+    # What a model has read of them counts towards the day's.
+    first = sorted(again.outliers)[:60]
+    company.conn.execute(
+        "update insights.conversation_facets set source = 'model', behind_since = null "
+        "where conversation_id = any(%s)",
+        [[talk for _, talk in first]],
+    )
+    with company.conn.transaction():
+        later = plan_day(company.conn, selection, DAY, NOW)
+        judged = plan_users(company.conn, DAY, [user for user, _ in strange])
+    assert len(later.outliers) == OUTLIERS_A_DAY[4] - 60
+    assert not later.outliers & set(first)
+    assert (judged.tier, judged.chosen) == (4, frozenset())
+    # A group is asked for its name SAMPLES times and audited once; personas are few.
+    calls = len(plan.drawn) + len(first) + len(later.outliers) + names * (SAMPLES + 1)
+    assert calls <= CALLS_A_DAY[4] == 1_500
+
 
 def test_below_a_thousand_users_everything_is_read(company: Company) -> None:
     plan = plan_day(company.conn, crowd(company, 890, 1), DAY, NOW)
-    assert plan.drawn is None
+    assert (plan.tier, plan.drawn) == (2, None)
     assert plan.has(("anybody", "anything"))
+    # It is kept all the same: the next day's tier begins from this one.
+    [kept] = company.rows("select tier, users, conversations, drawn from insights.reading_plans")
+    assert kept == (2, plan.users, plan.users, plan.users)
 
 
-def test_what_is_not_drawn_is_read_by_rules_and_costs_nothing(
+def test_what_is_neither_drawn_nor_an_outlier_is_read_by_rules_and_costs_nothing(
     company: Company, gemini: GeminiServer, stages: Analysis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def plan(conn: object, selection: object, day: object, now: object) -> object:
         everyone = [((f"u{n}", f"c-u{n}"), 0) for n in range(6)]
         drawn = frozenset(one.unit for one in draw(everyone, 2, "s"))
-        return reading_plan.ReadingPlan(3, 1_000, drawn)  # type: ignore[arg-type]
+        far = next(place for place, _ in everyone if place not in drawn)
+        return reading_plan.ReadingPlan(3, 1_000, drawn, frozenset([far]))  # type: ignore[arg-type]
 
     monkeypatch.setattr("analytics_assets.insights.facets.plan_day", plan)
     for number in range(6):
         company.user(f"u{number}")
         company.says(f"u{number}", f"build thing {number}")
     outcome = stages.read()
-    assert (outcome.analysed, outcome.not_drawn) == (2, 4)
-    assert len(gemini.requests) == 2
-    assert len(company.facets("rules")) == 4
+    assert (outcome.analysed, outcome.not_drawn) == (3, 3)
+    assert len(gemini.requests) == 3
+    assert len(company.facets("rules")) == 3

@@ -7,7 +7,12 @@ import random
 import numpy as np
 import pytest
 
-from analytics_assets.insights.clustering import Clustering, cluster, wanted_clusters
+from analytics_assets.insights.clustering import (
+    Clustering,
+    cluster,
+    distances,
+    wanted_clusters,
+)
 from analytics_assets.insights.embedding import HASHED_WORDS, MINILM, embedder, unit
 from analytics_assets.insights.grouping import (
     FLOOR_CONVERSATIONS,
@@ -67,6 +72,15 @@ def test_clusters_keep_their_numbers_when_people_come_and_go_and_new_ones_get_ne
     assert {now[place] for place in range(100, 125)} == {10}
     less = cluster(vectors[40:100], 2, before=before.centroids, before_numbers=before.numbers)
     assert set(less.numbers.tolist()) < set(before.numbers.tolist())
+
+
+def test_clusters_know_from_which_distance_on_something_is_unlike_all_of_them() -> None:
+    vectors = blobs([200, 199, 1])
+    found = cluster(vectors, 2, before=vectors[[0, 200]])
+    assert len(found.centroids) == 2
+    far = distances(vectors, found.centroids)
+    assert 0 < (far > found.far).sum() <= 4
+    assert far[399] == far.max() > 2 * found.far
 
 
 def test_sentences_that_are_alike_make_no_clusters_of_their_own() -> None:

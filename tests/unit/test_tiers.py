@@ -6,10 +6,18 @@ import random
 
 import pytest
 
+from analytics_assets.insights.group_prompts import SAMPLES
 from analytics_assets.insights.tiers import (
+    CALLS_A_DAY,
+    NAMES_A_DAY,
+    OUTLIERS_A_DAY,
+    READ_A_DAY,
     SAMPLE,
+    USERS_A_DAY,
     allocated,
+    chosen,
     draw,
+    far_limit,
     outliers,
     tier_of,
     weighted_share,
@@ -88,7 +96,26 @@ def test_wilson_is_exact_for_a_whole_population_and_honest_at_the_ends() -> None
 
 
 def test_the_furthest_are_outliers_and_no_more_than_allowed() -> None:
-    distances = [0.1] * 990 + [0.9, 0.8, 0.7, 0.6, 0.5, 0.45, 0.44, 0.43, 0.42, 0.41]
-    assert outliers(distances, 3) == [990, 991, 992]
-    assert outliers([0.1] * 500, 10) == []
-    assert outliers([], 10) == []
+    before = [0.1] * 990 + [0.9, 0.8, 0.7, 0.6, 0.5, 0.45, 0.44, 0.43, 0.42, 0.41]
+    limit = far_limit(before)
+    assert limit == 0.1
+    assert outliers(before, limit, 3) == [990, 991, 992]
+    assert outliers([0.05, 0.2, 0.1, 0.3], limit, 10) == [3, 1]
+    assert outliers([], limit, 10) == []
+    assert far_limit([0.3]) == 0.3
+
+
+def test_who_stands_out_most_is_chosen_and_nobody_twice() -> None:
+    assert chosen(["a", "b", "a", "c", "d"], {"b"}, 2) == {"a", "c"}
+    assert chosen(["a"], set(), 0) == chosen(["a"], set(), -5) == frozenset()
+
+
+@pytest.mark.parametrize("tier", [3, 4])
+def test_all_questions_of_a_day_together_stay_within_the_tiers_calls(tier: int) -> None:
+    read, users, names, calls = (
+        found[tier] or 0 for found in (READ_A_DAY, USERS_A_DAY, NAMES_A_DAY, CALLS_A_DAY)
+    )
+    # A group is asked for its name SAMPLES times and audited once.
+    assert read + OUTLIERS_A_DAY[tier] + users + names * (SAMPLES + 1) <= calls
+    assert read >= SAMPLE
+    assert (users == 0) == (tier == 4)

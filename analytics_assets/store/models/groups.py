@@ -53,6 +53,11 @@ clusters = Table(
     text_column("label_source", "Who named it.", nullable=True),
     Column("score", SmallInteger, comment="The auditor's, 1 to 5."),
     text_column("prompt_version", "Instructions it was named by.", nullable=True),
+    Column(
+        "far",
+        Numeric,
+        comment="Of clusters: distance from its centroid that 1 % of the run's rows exceed.",
+    ),
     CheckConstraint("level in ('cluster', 'group')", name="level"),
     schema="insights",
     comment="Clusters of the last runs, for the next to keep their numbers and names.",
