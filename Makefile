@@ -32,9 +32,9 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Files of tests run two at a time; `.venv/bin/pytest FILE` runs one alone.
+# Files of tests run three at a time; `.venv/bin/pytest FILE` runs one alone.
 test: setup
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 3 --dist loadfile
 
 # ARGS="--only growth" measures ten times the events too.
 bench: setup
