@@ -307,7 +307,7 @@ def test_settings_follow_the_memory_of_the_machine_or_container(
     gib = 1024**3
     small = server_settings(port=1, name="n", memory=2 * gib, wal_compression="on")
     large = server_settings(port=1, name="n", memory=256 * gib, wal_compression="on")
-    assert (small["shared_buffers"], large["shared_buffers"]) == ("512MB", "8192MB")
+    assert (small["shared_buffers"], large["shared_buffers"]) == ("256MB", "2048MB")
     assert (small["work_mem"], large["work_mem"]) == ("32MB", "64MB")
     assert (small["maintenance_work_mem"], large["maintenance_work_mem"]) == ("128MB", "256MB")
     limit = tmp_path / "memory.max"
