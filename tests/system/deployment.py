@@ -79,6 +79,8 @@ class Deployment:
             "ANALYTICS_START_DAY": start,
             "ANALYTICS_AS_OF": as_of,
             "ANALYTICS_SOURCES_FILE": str(sources),
+            # A process of its own in each run; tests/insights has its tests.
+            "ANALYTICS_SCRUB_NER": "off",
             "ANALYTICS_UI_PORT": str(self.ui_port),
             "ANALYTICS_CODE_SERVER_PORT": str(self.code_port),
             "ANALYTICS_API_PORT": str(self.api_port),
