@@ -62,8 +62,8 @@ def server_settings(
         "cluster_name": name,
         "max_connections": "200",
         "password_encryption": "scram-sha-256",
-        # More did not pay: with 6 GB instead of 2 the marts of ten million events took 40 instead of
-        # 42 s, and nothing else less.
+        # More did not pay: with 6 GB instead of 2 the marts of ten million events took 40 s
+        # instead of 42, and nothing else less.
         "shared_buffers": f"{max(64, min(2048, mib // 8))}MB",
         "effective_cache_size": f"{max(128, mib // 2)}MB",
         "work_mem": f"{max(4, min(64, mib // 64))}MB",
