@@ -52,9 +52,7 @@ class Window:
 
     def iso_weeks(self) -> Window:
         """The smallest window of whole ISO weeks (Monday to Monday) that holds this one."""
-        start = self.start - timedelta(days=self.start.weekday())
-        end = self.last_day + timedelta(days=7 - self.last_day.weekday())
-        return Window(start, end)
+        return Window(monday_of(self.start), monday_of(self.last_day) + timedelta(days=7))
 
     def months(self) -> Window:
         """The smallest window of whole calendar months that holds this one."""
@@ -63,6 +61,11 @@ class Window:
     def intersect(self, other: Window) -> Window | None:
         start, end = max(self.start, other.start), min(self.end, other.end)
         return Window(start, end) if start < end else None
+
+
+def monday_of(day: date) -> date:
+    """The Monday of the day's ISO week."""
+    return day - timedelta(days=day.weekday())
 
 
 def next_month(day: date) -> date:

@@ -39,6 +39,7 @@ from analytics_assets.api.reading import (
     write_cursor,
     wrong_cursor,
 )
+from analytics_assets.windows import monday_of
 
 if TYPE_CHECKING:
     from analytics_assets.api.services import Services
@@ -194,8 +195,8 @@ def _zones() -> frozenset[str]:
 
 def _whole_weeks(days: Days) -> Days:
     return Days(
-        days.first - timedelta(days=days.first.weekday()),
-        days.last + timedelta(days=6 - days.last.weekday()),
+        monday_of(days.first),
+        monday_of(days.last) + timedelta(days=6),
     )
 
 

@@ -68,26 +68,20 @@ def insights_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefini
         outcome = analyse_window(platform.database, window_of(context), platform.settings)
         return dg.MaterializeResult(asset_key=cache_spec.key, metadata=outcome.metadata())
 
-    group_specs = [
-        table_spec(
-            "insights",
-            table,
-            kinds={"python", "gemini"},
-            deps=[["insights", "conversation_facets"]],
-            partitions_def=daily,
-        )
-        for table in ("clusters", "use_cases", "feature_requests", "friction_points")
-    ]
-    persona_specs = [
-        table_spec(
-            "insights",
-            table,
-            kinds={"python", "gemini"},
-            deps=[["insights", "conversation_facets"]],
-            partitions_def=daily,
-        )
-        for table in ("segments", "personas")
-    ]
+    def from_facets(*tables: str) -> list[dg.AssetSpec]:
+        return [
+            table_spec(
+                "insights",
+                table,
+                kinds={"python", "gemini"},
+                deps=[["insights", "conversation_facets"]],
+                partitions_def=daily,
+            )
+            for table in tables
+        ]
+
+    group_specs = from_facets("clusters", "use_cases", "feature_requests", "friction_points")
+    persona_specs = from_facets("segments", "personas")
 
     @dg.multi_asset(name="groups", specs=group_specs, backfill_policy=SINGLE_RUN, pool="llm")
     def groups(

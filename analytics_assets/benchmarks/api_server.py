@@ -57,14 +57,6 @@ def cpu_of_tree(pid: int) -> float:
     return _cpu(pid, waited_for=True) + sum(_cpu(int(child)) for child in children)
 
 
-def peak_mib(pid: int) -> float:
-    """The most memory a process has had resident."""
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
-
-
 def _wait_until_ready(port: int, api: subprocess.Popen[bytes], log: Path) -> None:
     import httpx
 

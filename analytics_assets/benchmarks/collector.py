@@ -22,9 +22,10 @@ from typing import Any, Final
 from analytics_assets.api.envelope import Record
 from analytics_assets.api.inbox_writer import Submission, copy_data
 from analytics_assets.api.tokens import NewKey, create_key, signing_secret
-from analytics_assets.benchmarks.api_server import cpu_of_tree, peak_mib, running_api
+from analytics_assets.benchmarks.api_server import cpu_of_tree, running_api
 from analytics_assets.benchmarks.load_generator import Answers, request, send_all
 from analytics_assets.benchmarks.measure import BenchmarkError, Figure
+from analytics_assets.process_memory import peak_mib
 from analytics_assets.store.database import Database
 from analytics_assets.store.embedded import EmbeddedPostgres
 from analytics_assets.store.migrate import migrate
@@ -77,7 +78,7 @@ def collector(events: int, folder: Path | None = None) -> list[Figure]:
         copied, copy_rate = _bare_copy(target, batches)
         steady = _steady(target)
         single, single_cpu = _singles(target)
-        memory = peak_mib(target.api_pid)
+        memory = peak_mib(target.api_pid) or 0.0
         rate = len(batches) * BATCH / fast.seconds
     return [
         Figure("batches of 500", rate, "events/s", at_least=25_000),

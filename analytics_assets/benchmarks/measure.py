@@ -20,6 +20,7 @@ from datetime import time as clock_time
 from pathlib import Path
 from typing import Any
 
+from analytics_assets.process_memory import peak_mib
 from analytics_assets.settings import PREFIX, Settings, child_environment, load_settings
 from analytics_assets.sources.sample import SampleManifest, generate_sample
 from analytics_assets.store.database import Database
@@ -161,14 +162,9 @@ def active_seconds(database: Database) -> float:
 
 def _watch_memory(process: subprocess.Popen[bytes]) -> float | None:
     """Peak resident MiB of the process itself, children apart; None where /proc is missing."""
-    status = Path(f"/proc/{process.pid}/status")
     peak: float | None = None
     while process.poll() is None:
-        try:
-            for line in status.read_text(encoding="ascii").splitlines():
-                if line.startswith("VmHWM:"):
-                    peak = int(line.split()[1]) / 1024
-        except OSError:
-            pass
+        # A process that has just ended still has a folder, without the line.
+        peak = peak_mib(process.pid) or peak
         time.sleep(0.25)
     return peak

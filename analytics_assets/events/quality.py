@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import psycopg
 
+from analytics_assets.store.database import table_exists
 from analytics_assets.windows import DAY, Window
 
 # A single bad row among few says nothing about its source.
@@ -183,7 +184,7 @@ def row_count_anomaly(
     days before them are not judged, nor days after the newest one with events (that is freshness).
     The day of ``now`` is not over and can only have too many.
     """
-    if not _is_built(connection):
+    if not table_exists(connection, "marts.event_aggregations"):
         return CheckOutcome(True, {"days_judged": 0}, "marts.event_aggregations is not built yet")
     first, last = connection.execute(_KNOWN_DAYS).fetchone() or (None, None)
     judged: list[_Judgement] = []
@@ -251,8 +252,3 @@ def _judge(day: date, totals: Mapping[date, int], first: date) -> _Judgement:
     )
     events = totals.get(day, 0)
     return _Judgement(day, events, expected, (events - expected) / spread)
-
-
-def _is_built(connection: psycopg.Connection[Any]) -> bool:
-    row = connection.execute("select to_regclass('marts.event_aggregations')").fetchone()
-    return row is not None and row[0] is not None

@@ -30,8 +30,9 @@ from analytics_assets.insights.scrubbing import Scrubbers
 from analytics_assets.insights.selection import Selection
 from analytics_assets.insights.stage import Stage
 from analytics_assets.insights.user_keys import user_keys
-from analytics_assets.insights.user_plan import COUNTS, UserPlan, monday_of, plan_users
-from analytics_assets.windows import Window
+from analytics_assets.insights.user_plan import COUNTS, UserPlan, plan_users
+from analytics_assets.store.database import table_exists
+from analytics_assets.windows import Window, monday_of
 
 if TYPE_CHECKING:
     from analytics_assets.settings import Settings
@@ -58,8 +59,7 @@ class UserInsightTable:
 
     def __post_init__(self) -> None:
         self.scrubbers = Scrubbers(self.conn)
-        row = self.conn.execute("select to_regclass('insights.user_activity') is not null")
-        self.has_activity = bool((row.fetchone() or (False,))[0])
+        self.has_activity = table_exists(self.conn, "insights.user_activity")
         self.plan: UserPlan | None = None
         self.asked_on: dict[tuple[str, date], date] = {}
 

@@ -34,8 +34,8 @@ from analytics_assets.insights.summary_text import (
     markdown_of,
 )
 from analytics_assets.notify import NotPosted
-from analytics_assets.store.database import lock_table
-from analytics_assets.windows import DAY, Window
+from analytics_assets.store.database import lock_table, table_exists
+from analytics_assets.windows import DAY, Window, monday_of
 
 if TYPE_CHECKING:
     from analytics_assets.settings import Settings
@@ -174,8 +174,8 @@ class _Reader:
         self.why_no_model = why_no_model
         self.selection = Selection.of(conn, window, now)
         self.selected_days = set(self.selection.days(conn))
-        self.has_metrics = self._exists("marts.daily_metrics")
-        self.has_aggregations = self._exists("marts.event_aggregations")
+        self.has_metrics = table_exists(self.conn, "marts.daily_metrics")
+        self.has_aggregations = table_exists(self.conn, "marts.event_aggregations")
         self.metrics = self._metrics() if self.has_metrics else {}
         self.event_types = self._event_types() if self.has_aggregations else {}
         self.failures = self._failures()
@@ -185,7 +185,7 @@ class _Reader:
         selected = len(self.selection.users(self.conn, day)) if day in self.selected_days else 0
         insights = self._insights(day)
         # The last week that was over on that day: what is told of it does not change any more.
-        week = day - DAY * day.weekday() - WEEK
+        week = monday_of(day) - WEEK
         _, figures = read_answers(self.conn, week)
         gaps = [Missing(what, why) for what, why in unanswered(figures)]
         return DayFacts(
@@ -233,10 +233,6 @@ class _Reader:
         if not self.failures:
             return "not analysed yet; materialize insights/analysis_cache for this day"
         return f"the model gave no answer ({', '.join(self.failures)})"
-
-    def _exists(self, table: str) -> bool:
-        row = self.conn.execute("select to_regclass(%s) is not null", [table]).fetchone()
-        return bool(row and row[0])
 
     def _metrics(self) -> dict[date, dict[str, Decimal]]:
         found: dict[date, dict[str, Decimal]] = defaultdict(dict)

@@ -20,12 +20,11 @@ import psycopg
 from psycopg.types.json import Jsonb
 from pydantic import BaseModel
 
-from analytics_assets.insights.asking import Asker, Reply
+from analytics_assets.insights.asking import Reply
 from analytics_assets.insights.budget import why_exceeded
 from analytics_assets.insights.cache_key import cache_key
 from analytics_assets.insights.group_prompts import AUDIT_TEXT, NAME_GROUP
 from analytics_assets.insights.ledger import WITHDRAWN, Ledger
-from analytics_assets.insights.pacing import Pacer
 from analytics_assets.insights.provider import Provider
 from analytics_assets.insights.running import HOLD_POLL_SECONDS, Limits
 from analytics_assets.insights.scrub import Scrubber
@@ -100,14 +99,8 @@ class GroupRun:
         provider = self.provider
         if provider is None:
             return await work(self)
-        limits = self.limits
-        self._asker = Asker(
-            provider,
-            Pacer(limits.requests_per_minute, burst=limits.concurrency),
-            backoff=limits.backoff,
-            longest_pause=limits.longest_pause,
-        )
-        self._slots = asyncio.Semaphore(limits.concurrency)
+        self._asker = self.limits.asker(provider)
+        self._slots = asyncio.Semaphore(self.limits.concurrency)
         self._over_budget = False
         holder = self._ledger("groups")
         try:

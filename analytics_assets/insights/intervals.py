@@ -84,11 +84,11 @@ class Sums:
         )
 
 
-def wilson(hits: float, of: float) -> Interval:
+def wilson(hits: float, of: float, z: float = Z) -> Interval:
     """A share of independent things. ``of`` must be above 0."""
     share = hits / of
-    centre = (share + Z * Z / (2 * of)) / (1 + Z * Z / of)
-    half = Z * sqrt(share * (1 - share) / of + Z * Z / (4 * of * of)) / (1 + Z * Z / of)
+    centre = (share + z * z / (2 * of)) / (1 + z * z / of)
+    half = z * sqrt(share * (1 - share) / of + z * z / (4 * of * of)) / (1 + z * z / of)
     return Interval(share, max(0.0, centre - half), min(1.0, centre + half))
 
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 
-from analytics_assets.store.database import lock_table
+from analytics_assets.events.quality import MAD_TO_SIGMA
+from analytics_assets.store.database import lock_table, table_exists
 from analytics_assets.windows import DAY, Window
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ LEAST_SURPRISES: Final = 10
 THRESHOLD: Final = 3.5
 # In logs: changes below 5 % are never strange, however regular a metric was.
 SMALLEST_SCALE: Final = 0.05 / THRESHOLD
-# The deviation of a normal distribution, for its median absolute deviation.
-_TO_DEVIATION: Final = 1.4826
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def anomalies_of(metric: str, values: Mapping[date, float], days: Sequence[date]
             continue
         drift = median(before)
         spread = median(abs(one - drift) for one in before)
-        scale = max(_TO_DEVIATION * spread, SMALLEST_SCALE)
+        scale = max(MAD_TO_SIGMA * spread, SMALLEST_SCALE)
         score = (surprise[day] - drift) / scale
         if abs(score) > THRESHOLD:
             usual = _same_weekdays(values, day)
@@ -134,8 +133,7 @@ def build_anomalies(conn: psycopg.Connection[Any], window: Window, today: date) 
 
 
 def _series(conn: psycopg.Connection[Any], window: Window) -> dict[str, dict[date, float]]:
-    row = conn.execute("select to_regclass('marts.daily_metrics') is not null").fetchone()
-    if not (row and row[0]):
+    if not table_exists(conn, "marts.daily_metrics"):
         return {}
     series: dict[str, dict[date, float]] = {}
     for metric, day, value in conn.execute(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 
-from analytics_assets.store.database import lock_table
+from analytics_assets.store.database import lock_table, table_exists
 from analytics_assets.windows import Window
 
 if TYPE_CHECKING:
@@ -101,6 +101,6 @@ def build_payment_signals(
         conn.execute(
             "delete from insights.payment_signals where day >= %(start)s and day < %(end)s", bounds
         )
-        row = conn.execute("select to_regclass('insights.user_activity') is not null").fetchone()
-        rows = conn.execute(_REPLACE, bounds).rowcount if row and row[0] else 0
+        is_built = table_exists(conn, "insights.user_activity")
+        rows = conn.execute(_REPLACE, bounds).rowcount if is_built else 0
     return PaymentOutcome(len(window), rows)

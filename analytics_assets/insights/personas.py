@@ -26,7 +26,7 @@ from analytics_assets.insights.group_prompts import (
     PersonaText,
 )
 from analytics_assets.insights.group_rows import Facet, facets_of, in_words
-from analytics_assets.insights.grouping import FLOOR_PEOPLE, Row, Size
+from analytics_assets.insights.grouping import FLOOR_PEOPLE, Row, Size, told_people
 from analytics_assets.insights.provider import Provider
 from analytics_assets.insights.running import Connect, Limits
 from analytics_assets.insights.scrubbing import Scrubbers
@@ -92,10 +92,9 @@ class PersonasOutcome:
     asked: Asked = field(default_factory=Asked)
 
     def metadata(self) -> dict[str, int | str]:
-        enough = self.people >= FLOOR_PEOPLE
         return {
             "months": f"{self.window.start:%Y-%m} to {self.window.last_day:%Y-%m}",
-            "people": self.people if enough else f"fewer than {FLOOR_PEOPLE}",
+            "people": told_people(self.people),
             "personas": self.personas,
             "described_by_model": self.by_model,
             "peak_mib_of_work": self.peak_mib,

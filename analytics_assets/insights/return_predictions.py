@@ -21,7 +21,7 @@ from analytics_assets.insights.return_model import HISTORY_WEEKS, Trees, Verdict
 from analytics_assets.insights.return_reasons import reasons
 from analytics_assets.insights.return_trees import TreesFailed, grown
 from analytics_assets.insights.selection import CONSENTING
-from analytics_assets.store.database import lock_table
+from analytics_assets.store.database import lock_table, table_exists
 from analytics_assets.windows import Window
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def predict_returns(
     with conn.transaction():
         lock_table(conn, TABLE)
         conn.execute(_FORGET.format(consenting=CONSENTING), {"now": now})
-        if not outcome.mondays or not _has_activity(conn):
+        if not outcome.mondays or not table_exists(conn, "insights.user_activity"):
             return outcome
         start = outcome.mondays[0] - HISTORY_WEEKS * WEEK
         users, weeks = _read(conn, Window(start, outcome.mondays[-1] + WEEK), now)
@@ -161,11 +161,6 @@ def predict_returns(
 
 def _is_monday(day: date, today: date) -> bool:
     return day.weekday() == 0 and day <= today
-
-
-def _has_activity(conn: psycopg.Connection[Any]) -> bool:
-    row = conn.execute("select to_regclass('insights.user_activity') is not null").fetchone()
-    return bool(row and row[0])
 
 
 def _read(

@@ -60,6 +60,15 @@ class Limits:
     batch: BatchLimits | None = None
     context_cache: bool = True
 
+    def asker(self, provider: Provider) -> Asker:
+        """Asks ``provider`` at this pace."""
+        return Asker(
+            provider,
+            Pacer(self.requests_per_minute, burst=self.concurrency),
+            backoff=self.backoff,
+            longest_pause=self.longest_pause,
+        )
+
 
 @dataclass
 class StageRun:
@@ -118,14 +127,8 @@ class StageRun:
         return self.outcome
 
     async def _with_model(self, provider: Provider) -> StageOutcome:
-        limits = self.limits
-        self.asker = Asker(
-            provider,
-            Pacer(limits.requests_per_minute, burst=limits.concurrency),
-            backoff=limits.backoff,
-            longest_pause=limits.longest_pause,
-        )
-        self.slots = asyncio.Semaphore(limits.concurrency)
+        self.asker = self.limits.asker(provider)
+        self.slots = asyncio.Semaphore(self.limits.concurrency)
         try:
             # Asked again and again rather than waited for, so that the run can be cancelled.
             while not await self._db(self.ledger.hold):  # noqa: ASYNC110

@@ -31,7 +31,7 @@ from analytics_assets.insights.success_questions import (
     told,
 )
 from analytics_assets.insights.summary_text import FLOOR
-from analytics_assets.store.database import lock_table
+from analytics_assets.store.database import lock_table, table_exists
 from analytics_assets.windows import Window
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ def build_success_metrics(
     with conn.transaction():
         lock_table(conn, TABLE)
         conn.execute("delete from insights.success_metrics where week = any(%s)", [weeks])
-        row = conn.execute("select to_regclass('insights.user_activity') is not null").fetchone()
-        if row and row[0]:
+        if table_exists(conn, "insights.user_activity"):
             for week in weeks:
                 written += _write(conn, week, list(_Week(conn, week, now, owner).figures()))
     return SuccessOutcome(len(weeks), written)
@@ -266,20 +265,16 @@ class _Week:
             and model is not None
             and model.auc is not None
         ):
-            yield (
-                Figure(
-                    question,
-                    "pairs of people put in the right order",
-                    unit="share",
-                    value=round(model.auc, 2),
-                    people=rounded_people(found.people),
-                    confidence=Confidence.MEDIUM,
-                    note=f"{model.version}, on {model.tested_rows:,} user-weeks it had not seen; "
-                    f"recency and frequency alone: {model.baseline_auc:.2f}; "
-                    f"calibration error {model.ece:.2f}",
-                )
-                if found.people >= FLOOR
-                else missing(question, "fewer than 11 people")
+            yield Figure(
+                question,
+                "pairs of people put in the right order",
+                unit="share",
+                value=round(model.auc, 2),
+                people=rounded_people(found.people),
+                confidence=Confidence.MEDIUM,
+                note=f"{model.version}, on {model.tested_rows:,} user-weeks it had not seen; "
+                f"recency and frequency alone: {model.baseline_auc:.2f}; "
+                f"calibration error {model.ece:.2f}",
             )
         if self.is_over:
             gone = self.stayed.before - self.stayed.returned

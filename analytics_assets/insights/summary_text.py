@@ -13,10 +13,12 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from analytics_assets.privacy import plan
+
 if TYPE_CHECKING:
     from analytics_assets.insights.metric_anomalies import Anomaly
 
-FLOOR = 11
+FLOOR = plan.FLOOR + 1
 STEP = 5
 PEOPLE_METRIC = "active_users"
 # Averages over people: of ten or fewer they tell as much as the people's own numbers.

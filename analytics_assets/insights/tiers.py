@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, NamedTuple
 
+from analytics_assets.insights import intervals
+
 BOUNDS: Final = (100, 1_000, 10_000)
 HYSTERESIS: Final = 0.1
 SAMPLE: Final = 1_067  # ±3 points at 95 %, whatever the population
@@ -118,12 +120,8 @@ def wilson(hits: float, n: float, population: float | None = None) -> Interval:
             return Interval(round(share, 4), round(share, 4), round(share, 4))
         # A sample of most of a population knows more than one of few.
         size = n * (population - 1) / (population - n)
-    z2 = Z95**2
-    middle = (share + z2 / (2 * size)) / (1 + z2 / size)
-    half = Z95 / (1 + z2 / size) * math.sqrt(share * (1 - share) / size + z2 / (4 * size * size))
-    return Interval(
-        round(share, 4), round(max(0.0, middle - half), 4), round(min(1.0, middle + half), 4)
-    )
+    found = intervals.wilson(share * size, size, Z95)
+    return Interval(round(share, 4), round(found.low, 4), round(found.high, 4))
 
 
 def weighted_share(sample: Sequence[Drawn], hits: Sequence[bool]) -> Interval:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, Final
 
 import psycopg
 from psycopg import sql
 
+from analytics_assets.events.quality import MAD_TO_SIGMA
 from analytics_assets.insights.outlying import outlying
 from analytics_assets.insights.tiers import OUTLIERS_A_DAY, USERS_A_DAY, chosen
+from analytics_assets.windows import monday_of
 
 # Of user_activity, what one day alone decides: names of tools could name people, and whether the
 # user was there before changes when other days do.
@@ -24,8 +26,6 @@ COUNTS: Final = ("total_conversations", "jobs", "downloads", "shares", "credit_l
 HISTORY_DAYS: Final = 56
 LEAST_DAYS: Final = 7
 THRESHOLD: Final = 3.5
-# The deviation of a normal distribution, for its median absolute deviation.
-TO_DEVIATION: Final = 1.4826
 # However regular somebody was, a few events more are not strange.
 LEAST_SCALE: Final = 1.0
 
@@ -115,10 +115,6 @@ def plan_users(
     return UserPlan(day, tier, answered, chosen(ranked, answered, left))
 
 
-def monday_of(day: date) -> date:
-    return day - timedelta(days=day.weekday())
-
-
 def _standing_out(conn: psycopg.Connection[Any], day: date, users: Sequence[str]) -> list[str]:
     """Users whose day is unlike their own days before; the strangest first."""
     parameters = {
@@ -126,7 +122,7 @@ def _standing_out(conn: psycopg.Connection[Any], day: date, users: Sequence[str]
         "users": list(users),
         "history": HISTORY_DAYS,
         "least": LEAST_DAYS,
-        "to_deviation": TO_DEVIATION,
+        "to_deviation": MAD_TO_SIGMA,
         "least_scale": LEAST_SCALE,
         "threshold": THRESHOLD,
     }

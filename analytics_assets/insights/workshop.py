@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from analytics_assets.process_memory import peak_mib
+
 TASKS = {
     "embed": "analytics_assets.insights.embedding_work",
     "cluster": "analytics_assets.insights.cluster_work",
@@ -29,7 +31,7 @@ class WorkshopError(Exception):
 
 @dataclass(frozen=True)
 class Work:
-    """What came back: small values, arrays by name, and the process's peak memory."""
+    """What came back: small values, arrays by name, and peak memory (0: not known)."""
 
     values: dict[str, Any]
     arrays: dict[str, Any]
@@ -80,15 +82,14 @@ def _unpacked(data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _serve() -> None:
     import importlib
-    import resource
 
     import numpy as np
 
     told, arrays = _unpacked(sys.stdin.buffer.read())
     module = importlib.import_module(TASKS[told["task"]])
     values, made = module.perform(told["values"], arrays)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     buffer = io.BytesIO()
+    peak = round(peak_mib() or 0)
     np.savez(buffer, **_packed({"values": values, "peak_mib": peak}), **made)
     sys.stdout.buffer.write(buffer.getvalue())
 

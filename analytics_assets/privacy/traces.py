@@ -19,7 +19,7 @@ from psycopg import sql
 
 from analytics_assets.privacy.trace_files import LogFile, unread_lines
 from analytics_assets.privacy.trace_texts import Text, phrases_of, texts_of
-from analytics_assets.store.database import Database
+from analytics_assets.store.database import Database, table_exists
 
 RECORDS_AT_ONCE: Final = 2_000
 # Ids are drawn before they are committed: a little is read twice, so that none is missed.
@@ -129,8 +129,7 @@ def _has_records(database: Database, connection: psycopg.Connection[Any]) -> boo
     if there is None:
         return False
     with database.named(database.dagster_name).connect("analytics_dagster") as dagster:
-        row = dagster.execute("select to_regclass('event_logs') is not null").fetchone()
-    return row is not None and bool(row[0])
+        return table_exists(dagster, "event_logs")
 
 
 def _scan_table(

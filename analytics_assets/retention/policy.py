@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from analytics_assets.events.catalogue import Catalogue
 from analytics_assets.privacy.plan import shipped_plan
-from analytics_assets.windows import DAY, Window, next_month
+from analytics_assets.windows import DAY, Window, monday_of, next_month
 
 # Days that rows of raw tables other than events are kept. Their names are also their retention
 # classes in ops.retention_floor, beside the event categories.
@@ -201,7 +201,7 @@ def _month_has_closed(day: date, today: date, start_day: date) -> bool:
 def _period(kind: str, day: date) -> date:
     if kind == "month":
         return day.replace(day=1)
-    return day - timedelta(days=day.weekday()) if kind == "week" else day
+    return monday_of(day) if kind == "week" else day
 
 
 def _today(now: datetime) -> date:

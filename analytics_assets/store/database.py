@@ -187,6 +187,12 @@ def lock_table(connection: psycopg.Connection[Any], table: str) -> None:
     connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [table])
 
 
+def table_exists(connection: psycopg.Connection[Any], table: str) -> bool:
+    """Whether ``schema.table`` is there: dbt makes a table at its first run."""
+    row = connection.execute("select to_regclass(%s) is not null", [table]).fetchone()
+    return row is not None and bool(row[0])
+
+
 def qualified(table: str) -> sql.Identifier:
     """``schema.table`` as a quoted identifier."""
     return sql.Identifier(*table.split("."))

@@ -13,7 +13,8 @@ from servers.gemini import GeminiServer
 
 from analytics_assets.insights import groups, personas, vectors, workshop
 from analytics_assets.insights.embedding import HASHED_WORDS
-from analytics_assets.insights.groups import TOO_FEW, GroupsOutcome, group_facets, group_window
+from analytics_assets.insights.groups import TOO_FEW, group_facets, group_window
+from analytics_assets.insights.groups_outcome import GroupsOutcome
 from analytics_assets.insights.personas import PersonasOutcome, find_personas, persona_window
 from analytics_assets.settings import load_settings
 from analytics_assets.windows import Window
@@ -377,9 +378,10 @@ def test_without_a_key_the_settings_give_groups_and_personas_by_rules(talks: Tal
 
 @pytest.mark.own_process
 def test_the_arithmetic_is_done_in_a_process_of_its_own_whose_failure_names_nobody() -> None:
+    peak_of_mine = len(b"x" * (400 << 20)) >> 20
     done = workshop.work("embed", {"model": HASHED_WORDS, "texts": ["load a file", "secret"]})
     assert done.arrays["vectors"].shape == (2, 384)
-    assert 0 < done.peak_mib < 1024
+    assert 0 < done.peak_mib < peak_of_mine
     with pytest.raises(workshop.WorkshopError) as error:
         workshop.work("embed", {"model": "no such model", "texts": ["secret"]})
     assert "ValueError" in str(error.value)

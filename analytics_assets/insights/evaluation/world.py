@@ -17,13 +17,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analytics_assets.insights.asking import Asker
 from analytics_assets.insights.embedding import available
 from analytics_assets.insights.facet_prompt import FACETS, Facets, transcript
 from analytics_assets.insights.facet_rules import facets_by_rules
 from analytics_assets.insights.group_rows import Facet, Kind
 from analytics_assets.insights.lexicon import Lexicon
-from analytics_assets.insights.pacing import Pacer
 from analytics_assets.insights.provider import NO_USAGE, Provider, Usage
 from analytics_assets.insights.running import Limits
 from analytics_assets.insights.scrub import Placeholders, Scrubber
@@ -148,12 +146,7 @@ def generated(
 async def _asked(
     provider: Provider, limits: Limits, texts: dict[str, str], scrubber: Scrubber
 ) -> tuple[dict[str, Facets | None], Usage]:
-    asker = Asker(
-        provider,
-        Pacer(limits.requests_per_minute, burst=limits.concurrency),
-        backoff=limits.backoff,
-        longest_pause=limits.longest_pause,
-    )
+    asker = limits.asker(provider)
     slots = asyncio.Semaphore(limits.concurrency)
     usage = NO_USAGE
     answers: dict[str, Facets | None] = dict.fromkeys(texts)

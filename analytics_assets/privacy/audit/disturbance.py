@@ -22,6 +22,7 @@ from analytics_assets.privacy.audit.truth import read_truth
 from analytics_assets.privacy.audit.worlds import Worlds
 from analytics_assets.privacy.erasure import erase
 from analytics_assets.privacy.plan import ReleasePlan
+from analytics_assets.windows import monday_of
 
 TABLE: Final = "published.event_trends"
 MODELS: Final = "event_trends analytics_events"
@@ -61,7 +62,7 @@ def disturb(run: Rehearsal, worlds: Worlds, plan: ReleasePlan) -> list[Outcome]:
         after = read_released(reader, plan)
     with run.database.connect("analytics_pipeline") as pipeline:
         truth = read_truth(pipeline, plan, worlds.closes_at, tables=[TABLE])
-    week = Slot("week", days[LATE_DAY] - timedelta(days=days[LATE_DAY].weekday()))
+    week = Slot("week", monday_of(days[LATE_DAY]))
     changed = sum(again.get(key) != digest for key, digest in undisturbed.items())
     return [
         none_of("T7", "periods told by a run that was killed", len(begun), len(undisturbed)),

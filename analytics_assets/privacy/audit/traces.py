@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from analytics_assets.privacy.audit.outcome import Outcome, none_of, not_run
+from analytics_assets.store.database import table_exists
 
 if TYPE_CHECKING:
     import psycopg
@@ -107,7 +108,7 @@ def traces(
         if files
         else not_run("T1", "files and logs with a name", "no files are here to be read")
     ]  # fmt: skip
-    if pipeline.execute("select to_regclass('pg_stat_statements') is null").fetchone() == (True,):
+    if not table_exists(pipeline, "pg_stat_statements"):
         found.append(
             not_run("T1", "statements kept with a name", "pg_stat_statements is not loaded")
         )

@@ -17,6 +17,7 @@ import psycopg
 
 from analytics_assets.privacy.audit.released import Leaf, Slot, finest
 from analytics_assets.privacy.plan import PlannedTable, ReleasePlan
+from analytics_assets.store.database import table_exists
 
 _PERIODS: Final = """
     with closing as (
@@ -166,9 +167,7 @@ def read_truth(
     newest: Mapping[str, int] | None = None,
 ) -> Truth:
     """The truth behind the closed and withheld periods of a span; ``newest`` so many of a kind."""
-    if connection.execute("select to_regclass('marts.int_built_days') is null").fetchone() == (
-        True,
-    ):
+    if not table_exists(connection, "marts.int_built_days"):
         return Truth()
     slots: dict[str, list[tuple[Slot, str]]] = defaultdict(list)
     for name, kind, period, state in connection.execute(
