@@ -34,7 +34,7 @@ lint: setup
 
 # Files of tests run three at a time; `.venv/bin/pytest FILE` runs one alone.
 test: setup
-	$(BIN)/pytest --numprocesses 3 --dist loadfile
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # ARGS="--only growth" measures ten times the events too.
 bench: setup

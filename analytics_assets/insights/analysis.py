@@ -60,11 +60,11 @@ class UserInsightTable:
     def __post_init__(self) -> None:
         self.scrubbers = Scrubbers(self.conn)
         self.has_activity = table_exists(self.conn, "insights.user_activity")
-        self.plan: UserPlan | None = None
+        self.day_plan: UserPlan | None = None
         self.asked_on: dict[tuple[str, date], date] = {}
 
     def may_ask(self, item: Item) -> bool:
-        plan = self.plan
+        plan = self.day_plan
         if plan is None or plan.day != item.day or plan.tier == 1:
             return True
         if not plan.has(item.user_id):
@@ -86,9 +86,10 @@ class UserInsightTable:
         return self.conn.execute(query, parameters).rowcount
 
     def users(self, day: date) -> list[str]:
-        users = self.selection.users(self.conn, day)
-        self.plan = plan_users(self.conn, day, users, has_activity=self.has_activity)
-        return users
+        return self.selection.users(self.conn, day)
+
+    def plan(self, day: date, users: Sequence[str]) -> None:
+        self.day_plan = plan_users(self.conn, day, users, has_activity=self.has_activity)
 
     def prepare(
         self, day: date, users: Sequence[str], fingerprint: dict[str, str]

@@ -58,7 +58,13 @@ class AnswerTable(Protocol):
         """Delete the day's rows whose user no longer qualifies; returns how many."""
         ...
 
-    def users(self, day: date) -> list[str]: ...
+    def users(self, day: date) -> list[str]:
+        """Consenting users with something to read that day, in a stable order."""
+        ...
+
+    def plan(self, day: date, users: Sequence[str]) -> None:
+        """Decide whose rows of the day a model may be asked about; without one, nobody asks."""
+        ...
 
     def prepare(
         self, day: date, users: Sequence[str], fingerprint: dict[str, str]
@@ -67,7 +73,7 @@ class AnswerTable(Protocol):
         ...
 
     def may_ask(self, item: Item) -> bool:
-        """Whether a model may read it: at scale not all (reading_plan.py, user_plan.py)."""
+        """Whether the day's plan has it: at scale not all (reading_plan.py, user_plan.py)."""
         ...
 
     def known(self, items: Sequence[Item]) -> Known: ...

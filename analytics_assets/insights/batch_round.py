@@ -52,7 +52,7 @@ class BatchRound:
         for day in days:
             if day >= self.work.now.date() and not limits.open_day:
                 continue
-            for page in pages(await self.db(self.work.users, day)):
+            for page in pages(await self.db(self.work.planned_users, day)):
                 items, _ = await self.db(self.work.prepare, day, page, fingerprint)
                 for question in await self.db(self._new, items):
                     if question.key in waiting:

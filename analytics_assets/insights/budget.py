@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 
+from analytics_assets.insights.json_schema import schema_of
 from analytics_assets.insights.pricing import FROM_SETTINGS, Price, cost_micros, price_of
 from analytics_assets.insights.provider import Request, Usage
 
@@ -70,7 +71,7 @@ class Budget:
         """The most the question can cost: a token is at least a byte, an answer that was cut is
         asked again with twice the room.
         """
-        schema = len(json.dumps(request.schema.model_json_schema()))
+        schema = len(json.dumps(schema_of(request.schema)))
         first = len(request.system.encode()) + len(request.text.encode()) + schema
         repaired = 0 if batched else first + _REPAIR_BYTES
         rounds = 1 if batched else 3

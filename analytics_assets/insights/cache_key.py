@@ -14,8 +14,10 @@ import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
+from analytics_assets.insights.json_schema import schema_of
 from analytics_assets.insights.scrub import SCRUBBER_VERSION
 from analytics_assets.insights.stage import Stage
 from analytics_assets.insights.taxonomy import TAXONOMY_VERSION
@@ -29,7 +31,12 @@ def cache_key(
     ``scrubber`` is the version of the layers that masked the text; default: the first two.
     """
     return _hash(
-        {**_constants(stage, provider), "scrubber": scrubber or SCRUBBER_VERSION, "text": digest}
+        {
+            **_constants(stage),
+            "provider": dict(provider),
+            "scrubber": scrubber or SCRUBBER_VERSION,
+            "text": digest,
+        }
     )
 
 
@@ -38,13 +45,13 @@ def text_digest(text: str, user_key: bytes) -> str:
     return hmac.new(user_key, text.encode(), hashlib.sha256).hexdigest()
 
 
-def _constants(stage: Stage, provider: Mapping[str, str]) -> dict[str, Any]:
+@cache
+def _constants(stage: Stage) -> dict[str, Any]:
     return {
         "stage": stage.name,
         "prompt": stage.digest(),
-        "schema": _hash(stage.answer.model_json_schema()),
+        "schema": _hash(schema_of(stage.answer)),
         "generation": asdict(stage.config),
-        "provider": dict(provider),
         "taxonomy": TAXONOMY_VERSION,
     }
 

@@ -23,7 +23,7 @@ from analytics_assets.insights.facet_prompt import FACETS, Facets, transcript
 from analytics_assets.insights.facet_rules import RULES_VERSION, facets_by_rules
 from analytics_assets.insights.outcome import StageOutcome
 from analytics_assets.insights.provider import Provider
-from analytics_assets.insights.reading_plan import ReadingPlan, plan_day
+from analytics_assets.insights.reading_plan import ActiveUsers, ReadingPlan, plan_day
 from analytics_assets.insights.running import Connect, Limits, StageRun
 from analytics_assets.insights.scrub import NameFinder, Placeholders, Scrubber
 from analytics_assets.insights.scrubbing import Scrubbers
@@ -113,6 +113,7 @@ class FacetTable:
 
     def __post_init__(self) -> None:
         self.scrubbers = Scrubbers(self.conn, self.ner)
+        self.active = ActiveUsers(self.conn, self.selection)
         self.plans: dict[date, ReadingPlan] = {}
 
     def may_ask(self, item: Item) -> bool:
@@ -127,8 +128,10 @@ class FacetTable:
         return pruned + self.conn.execute(_DROP.format(qualifying=clause), parameters).rowcount
 
     def users(self, day: date) -> list[str]:
-        self.plans = {day: plan_day(self.conn, self.selection, day, self.selection.now)}
         return self.selection.users(self.conn, day)
+
+    def plan(self, day: date, users: Sequence[str]) -> None:  # noqa: ARG002 - as AnswerTable has it
+        self.plans = {day: plan_day(self.conn, self.selection, day, self.active)}
 
     def prepare(
         self, day: date, users: Sequence[str], fingerprint: dict[str, str]

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from analytics_assets.insights.json_schema import schema_of
 from analytics_assets.insights.provider import (
     Answer,
     ConfigError,
@@ -120,7 +121,7 @@ class OpenAiCompatibleProvider:
                 "type": "json_schema",
                 "json_schema": {
                     "name": schema.__name__,
-                    "schema": schema.model_json_schema(),
+                    "schema": schema_of(schema),
                     "strict": True,
                 },
             },

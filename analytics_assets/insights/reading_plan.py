@@ -7,9 +7,11 @@ conversations are counted; the same day and people give the same sample; rules r
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from operator import itemgetter
 from typing import Any
 
 import psycopg
@@ -25,13 +27,32 @@ ACTIVE_DAYS = 28
 LEAST_USERS = round(0.9 * BOUNDS[0])
 
 _USERS = "select count(*) from (select from raw.users limit %s) as accounts"
+# From a user's message until a day with the next one, or as long as it counts, is one stretch;
+# stretches of a user do not overlap, so a day's users are the stretches that began less those over.
 _ACTIVE = sql.SQL("""
-with candidates as (
-    select distinct user_id from raw.messages
-    where day > %(day)s - %(active)s and day <= %(day)s and role = 'user' and user_id is not null
+with spoken as (
+    select distinct user_id, day from raw.messages
+    where day > %(start)s - %(active)s and day < %(end)s and role = 'user' and user_id is not null
 ),
-{consenting}
-select count(*) from consenting
+candidates as (
+    select distinct user_id from spoken
+),
+{consenting},
+stretches as (
+    select
+        day as first,
+        least(
+            lead(day) over (partition by user_id order by day), day + %(active)s
+        ) as until
+    from spoken
+    join consenting using (user_id)
+),
+changes as (
+    select greatest(first, %(start)s) as day, 1 as change from stretches where until > %(start)s
+    union all
+    select until, -1 from stretches where until > %(start)s
+)
+select day, sum(sum(change)) over (order by day) from changes group by day order by day
 """).format(consenting=CONSENTING)
 _CONVERSATIONS = sql.SQL("""
 {qualifying},
@@ -89,14 +110,38 @@ class ReadingPlan:
         return self.drawn is None or place in self.drawn or place in self.outliers
 
 
+@dataclass
+class ActiveUsers:
+    """Consenting users of the ACTIVE_DAYS up to each day of a window, counted in one pass."""
+
+    conn: psycopg.Connection[Any]
+    selection: Selection
+    _changes: list[tuple[date, int]] | None = field(default=None, init=False)
+
+    def on(self, day: date) -> int:
+        """How many on a day of the window; part of the caller's transaction when first asked."""
+        if self._changes is None:
+            window = self.selection.window
+            parameters = {
+                "start": window.start,
+                "end": window.end,
+                "active": ACTIVE_DAYS,
+                "now": self.selection.now,
+            }
+            found = self.conn.execute(_ACTIVE, parameters)
+            self._changes = [(changed, int(users)) for changed, users in found]
+        position = bisect_right(self._changes, day, key=itemgetter(0))
+        return self._changes[position - 1][1] if position else 0
+
+
 def plan_day(
-    conn: psycopg.Connection[Any], selection: Selection, day: date, now: datetime
+    conn: psycopg.Connection[Any], selection: Selection, day: date, active: ActiveUsers
 ) -> ReadingPlan:
     """The plan of a day, kept in ``insights.reading_plans``; part of the caller's transaction."""
     known = conn.execute(_USERS, [LEAST_USERS]).fetchone()
     if known is None or known[0] < LEAST_USERS:
         return ReadingPlan(1, 0)
-    users = _count(conn, day, now)
+    users = active.on(day)
     before = conn.execute(
         "select tier from insights.reading_plans where day < %s and day >= %s "
         "order by day desc limit 1",
@@ -128,8 +173,3 @@ def _outliers(
     read: set[Place] = {(user_id, talk) for user_id, talk in conn.execute(_READ, [day])}
     left = OUTLIERS_A_DAY[tier] - len(read - drawn)
     return frozenset(outlying(conn, day, users, left, drawn | read))
-
-
-def _count(conn: psycopg.Connection[Any], day: date, now: datetime) -> int:
-    row = conn.execute(_ACTIVE, {"day": day, "active": ACTIVE_DAYS, "now": now}).fetchone()
-    return int(row[0]) if row else 0

@@ -217,7 +217,7 @@ class StageRun:
 
     async def _day(self, day: date, fingerprint: dict[str, str]) -> None:
         self.outcome.deleted += await self._db(self.work.drop_unqualified, day)
-        for page in pages(await self._db(self.work.users, day)):
+        for page in pages(await self._db(self.work.planned_users, day)):
             items, scrubber = await self._db(self.work.prepare, day, page, fingerprint)
             self.outcome.selected += len(items)
             if items:

@@ -40,6 +40,13 @@ class TableWork:
         with self.conn.transaction():
             return self.table.users(day)
 
+    def planned_users(self, day: date) -> list[str]:
+        """The day's users, once it is decided about whom a model may be asked."""
+        with self.conn.transaction():
+            users = self.table.users(day)
+            self.table.plan(day, users)
+            return users
+
     def prepare(
         self, day: date, page: Sequence[str], fingerprint: dict[str, str]
     ) -> tuple[list[Item], Scrubber]:

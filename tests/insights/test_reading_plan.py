@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from insights_company import DAY, NOW, Analysis, Company
 from servers.gemini import GeminiServer
 
 from analytics_assets.insights import reading_plan
 from analytics_assets.insights.group_prompts import SAMPLES
-from analytics_assets.insights.reading_plan import plan_day
+from analytics_assets.insights.reading_plan import ActiveUsers, ReadingPlan, plan_day
 from analytics_assets.insights.selection import Selection
 from analytics_assets.insights.tiers import (
     CALLS_A_DAY,
@@ -41,9 +43,27 @@ def crowd(company: Company, users: int, conversations: int = 2) -> Selection:
     return Selection.of(company.conn, Window.of_day(DAY), NOW)
 
 
+def plan_of(company: Company, selection: Selection) -> ReadingPlan:
+    return plan_day(company.conn, selection, DAY, ActiveUsers(company.conn, selection))
+
+
+def test_who_is_active_is_who_wrote_within_four_weeks_and_agrees(company: Company) -> None:
+    days = [DAY + timedelta(days=n) for n in range(-40, 12)]
+    wrote = {"daily": range(52), "once": [3], "left": [5, 30], "back": [0, 45], "silent": [40]}
+    for user, on in wrote.items():
+        company.user(user, consent=user != "silent")
+        for number in on:
+            company.says(user, "hello", day=days[number])
+    window = Window(days[20], days[-1])
+    active = ActiveUsers(company.conn, Selection.of(company.conn, window, NOW))
+    for place, day in enumerate(days[20:-1], start=20):
+        agreed = [set(on) for user, on in wrote.items() if user != "silent"]
+        assert active.on(day) == sum(bool(on & set(range(place - 27, place + 1))) for on in agreed)
+
+
 def test_ten_thousand_users_cost_at_most_fifteen_hundred_calls_a_day(company: Company) -> None:
     selection = crowd(company, 10_000)
-    plan = plan_day(company.conn, selection, DAY, NOW)
+    plan = plan_of(company, selection)
     assert (plan.tier, plan.users) == (4, 10_001)
     assert plan.drawn is not None
     names = NAMES_A_DAY[4]
@@ -57,7 +77,7 @@ def test_ten_thousand_users_cost_at_most_fifteen_hundred_calls_a_day(company: Co
     assert set(strata) == {"unknown calm latin", "unknown calm other"}
     # Nobody who did not agree is drawn, and the same day draws the same.
     assert not any(int(user[1:]) % 10 == 0 for user, _ in plan.drawn if user != "first")
-    assert plan_day(company.conn, selection, DAY, NOW) == plan
+    assert plan_of(company, selection) == plan
 
     # Once groups were made, what is unlike all of them is read as well.
     agreed = [n for n in range(1, 900) if n % 10]
@@ -66,7 +86,7 @@ def test_ten_thousand_users_cost_at_most_fifteen_hundred_calls_a_day(company: Co
     company.placed([(f"u{n}", f"c{n}-1") for n in agreed], 0.0)
     company.placed(strange, 0.5)
     with company.conn.transaction():
-        again = plan_day(company.conn, selection, DAY, NOW)
+        again = plan_of(company, selection)
     assert again.drawn == plan.drawn
     assert len(again.outliers) == OUTLIERS_A_DAY[4]
     assert again.outliers <= set(strange) - plan.drawn
@@ -79,7 +99,7 @@ def test_ten_thousand_users_cost_at_most_fifteen_hundred_calls_a_day(company: Co
         [[talk for _, talk in first]],
     )
     with company.conn.transaction():
-        later = plan_day(company.conn, selection, DAY, NOW)
+        later = plan_of(company, selection)
         judged = plan_users(company.conn, DAY, [user for user, _ in strange])
     assert len(later.outliers) == OUTLIERS_A_DAY[4] - 60
     assert not later.outliers & set(first)
@@ -90,7 +110,7 @@ def test_ten_thousand_users_cost_at_most_fifteen_hundred_calls_a_day(company: Co
 
 
 def test_below_a_thousand_users_everything_is_read(company: Company) -> None:
-    plan = plan_day(company.conn, crowd(company, 890, 1), DAY, NOW)
+    plan = plan_of(company, crowd(company, 890, 1))
     assert (plan.tier, plan.drawn) == (2, None)
     assert plan.has(("anybody", "anything"))
     # It is kept all the same: the next day's tier begins from this one.

@@ -54,7 +54,7 @@ def test_a_batch_of_several_days_holds_one_question_a_user_and_week(company: Com
     for _ in range(2):
         told = []
         for day in days:
-            table.users(day)
+            table.plan(day, ["u1"])
             told.append(table.may_ask(Item("u1", day, "", "", "", f"{day}")))
         assert told == [True, False, True]
 
