@@ -124,10 +124,10 @@ def _growth(events: int, folder: Path | None) -> list[Figure]:
     for times in (1, 10):
         size = events * times
         with scratch_platform(events=size, days=DAYS, users=USERS, folder=folder) as platform:
-            found, by_hand = pipeline(platform)
+            found, hand = pipeline(platform)
         figures.append(Figure("events", size))
         figures += found
-        seconds.append(by_hand)
+        seconds.append(hand.at_rest)
     ratio = seconds[1] / seconds[0]
     figures.append(Figure("SQL at ten times the events", ratio, "x", at_most=TIMES_AT_TEN_TIMES))
     return figures

@@ -52,6 +52,8 @@ INITDB_OPTIONS = (
     "--locale-provider=builtin",
     "--builtin-locale=C.UTF-8",
     "--data-checksums",
+    # As in embedded_config.py, for the password that initdb itself sets.
+    "--set=scram_iterations=1",
 )
 _SCRATCH_PREFIX = "initdb-"
 

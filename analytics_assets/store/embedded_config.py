@@ -62,6 +62,9 @@ def server_settings(
         "cluster_name": name,
         "max_connections": "200",
         "password_encryption": "scram-sha-256",
+        # Hashing over and over makes words harder to guess; passwords here are drawn, 256 bits of
+        # them. It would be half of the time of a connection (4.8 ms instead of 2.4).
+        "scram_iterations": "1",
         # More did not pay: with 6 GB instead of 2 the marts of ten million events took 40 s
         # instead of 42, and nothing else less.
         "shared_buffers": f"{max(64, min(2048, mib // 8))}MB",

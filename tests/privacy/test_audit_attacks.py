@@ -18,7 +18,7 @@ from analytics_assets.privacy.audit.linkage import homogeneity, rare_values
 from analytics_assets.privacy.audit.outcome import Outcome
 from analytics_assets.privacy.audit.placing import place
 from analytics_assets.privacy.audit.released import Leaf, ReleasedTable, Slot, Values
-from analytics_assets.privacy.audit.traces import known_names, traces
+from analytics_assets.privacy.audit.traces import Names, known_names, traces
 from analytics_assets.privacy.audit.truth import TrueTable, Truth
 from analytics_assets.privacy.plan import shipped_plan
 from analytics_assets.store.database import Database
@@ -152,6 +152,15 @@ def known(pipeline: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
         [NAME],
     )
     return pipeline
+
+
+def test_the_last_of_a_thousand_names_is_found_however_it_is_set_off() -> None:
+    names = Names([*(f"somebody number {n}" for n in range(1_000)), "Zoë Ängström", "o p 9"])
+    for found in ("(somebody number 999)", "x=Somebody Number 7;", "von zoë ängström, heute"):
+        assert names.in_text(found), found
+    assert names.in_text("[o p 9]")
+    for other in ("somebody, number 999", "zoë and ängström", "number 7", "op9"):
+        assert not names.in_text(other), other
 
 
 @pytest.mark.parametrize(

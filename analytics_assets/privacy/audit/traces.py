@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 MOST_BYTES: Final = 16 << 20  # of the newest files
 MOST_RECORDS: Final = 20_000
-MOST_PHRASES: Final = 500
 LEAST_LENGTH: Final = 5
-_WORDS: Final = re.compile(rb"[^\s\"'`,;(){}\[\]<>=|\\]+")
-_EDGES: Final = b".:!?/-*#"
+_WORDS: Final = re.compile(r"[^\s\"'`,;(){}\[\]<>=|\\]+")
+_EDGES: Final = ".:!?/-*#"
+_RUNS: Final = re.compile(r"[^\W_]+")
 # Names shaped like identifiers: what is one word without a digit or sign is a word as often.
 _KNOWN: Final = """
     select name from (
@@ -48,30 +48,34 @@ _TAGS: Final = """
 
 
 class Names:
-    """Names to look for, with their hashes; words are looked up, phrases searched for."""
+    """Names to look for, with their hashes: words are looked up; a phrase is searched for where
+    its longest run of letters and digits stands, so that many names cost no more than few.
+    """
 
     def __init__(self, names: Collection[str]) -> None:
-        self.words: set[bytes] = set()
-        self.phrases: list[bytes] = []
+        self.words: set[str] = set()
+        self.phrases: dict[str, list[str]] = {}
         for name in names:
-            raw = name.encode()
-            if len(raw) < LEAST_LENGTH:
+            if len(name) < LEAST_LENGTH:
                 continue
-            if _WORDS.fullmatch(raw):
-                self.words.add(raw.strip(_EDGES).lower())
-            elif len(self.phrases) < MOST_PHRASES:
-                self.phrases.append(raw.lower())
+            lowered = name.lower()
+            if _WORDS.fullmatch(lowered):
+                self.words.add(lowered.strip(_EDGES))
+            else:
+                longest = max(_RUNS.findall(lowered), key=len, default="")
+                self.phrases.setdefault(longest, []).append(lowered)
             for digest in (hashlib.md5, hashlib.sha256, hashlib.sha512):
-                self.words.add(digest(raw).hexdigest().encode())
+                self.words.add(digest(name.encode()).hexdigest())
 
     def __bool__(self) -> bool:
         return bool(self.words or self.phrases)
 
-    def in_text(self, text: bytes) -> bool:
+    def in_text(self, text: str) -> bool:
         lowered = text.lower()
-        return any(phrase in lowered for phrase in self.phrases) or any(
-            word.strip(_EDGES) in self.words for word in _WORDS.findall(lowered)
-        )
+        runs = {"", *_RUNS.findall(lowered)}
+        return any(
+            phrase in lowered for run in runs & self.phrases.keys() for phrase in self.phrases[run]
+        ) or any(word.strip(_EDGES) in self.words for word in _WORDS.findall(lowered))
 
 
 def known_names(pipeline: psycopg.Connection[Any]) -> list[str]:
@@ -103,7 +107,7 @@ def traces(
     found = [
         none_of(
             "T1", "files and logs with a name",
-            sum(wanted.in_text(path.read_bytes()) for path in files), len(files),
+            sum(wanted.in_text(path.read_text(errors="replace")) for path in files), len(files),
         )
         if files
         else not_run("T1", "files and logs with a name", "no files are here to be read")
@@ -119,7 +123,7 @@ def traces(
 
 
 def _of_texts(what: str, rows: Collection[tuple[Any, ...]], wanted: Names) -> Outcome:
-    hits = sum(wanted.in_text(str(text).encode()) for (text,) in rows)
+    hits = sum(wanted.in_text(str(text)) for (text,) in rows)
     return none_of("T1", what, hits, len(rows))
 
 
