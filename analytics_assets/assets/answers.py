@@ -58,7 +58,7 @@ def answers_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinit
     def return_predictions(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
-        from analytics_assets.insights.return_predictions import predict_window
+        from analytics_assets.insights.returns.predictions import predict_window
 
         outcome = predict_window(platform.database, window_of(context), platform.settings)
         return dg.MaterializeResult(asset_key=returns_spec.key, metadata=outcome.metadata())
@@ -67,7 +67,7 @@ def answers_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinit
     def payment_signals(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
-        from analytics_assets.insights.payment_signals import signal_window
+        from analytics_assets.insights.answers.payment_signals import signal_window
 
         outcome = signal_window(platform.database, window_of(context), platform.settings)
         return dg.MaterializeResult(asset_key=payment_spec.key, metadata=outcome.metadata())
@@ -76,7 +76,7 @@ def answers_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinit
     def metric_anomalies(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
-        from analytics_assets.insights.metric_anomalies import watch_window
+        from analytics_assets.insights.answers.metric_anomalies import watch_window
 
         outcome = watch_window(platform.database, window_of(context), platform.settings)
         return dg.MaterializeResult(asset_key=anomalies_spec.key, metadata=outcome.metadata())
@@ -85,7 +85,7 @@ def answers_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinit
     def success_metrics(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
-        from analytics_assets.insights.success_metrics import answer_window
+        from analytics_assets.insights.answers.success_metrics import answer_window
 
         outcome = answer_window(platform.database, window_of(context), platform.settings)
         return dg.MaterializeResult(asset_key=success_spec.key, metadata=outcome.metadata())

@@ -52,7 +52,7 @@ def insights_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefini
     def conversation_facets(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
-        from analytics_assets.insights.facets import read_window
+        from analytics_assets.insights.conversations.facets import read_window
 
         outcome = read_window(platform.database, window_of(context), platform.settings)
         return dg.MaterializeResult(asset_key=facets_spec.key, metadata=outcome.metadata())
@@ -63,7 +63,7 @@ def insights_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefini
     def analysis_cache(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
-        from analytics_assets.insights.analysis import analyse_window
+        from analytics_assets.insights.users.analysis import analyse_window
 
         outcome = analyse_window(platform.database, window_of(context), platform.settings)
         return dg.MaterializeResult(asset_key=cache_spec.key, metadata=outcome.metadata())
@@ -87,7 +87,7 @@ def insights_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefini
     def groups(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> Iterator[dg.MaterializeResult[None]]:
-        from analytics_assets.insights.groups import TABLES, group_window
+        from analytics_assets.insights.groups.facet_groups import TABLES, group_window
 
         outcome = group_window(platform.database, window_of(context), platform.settings)
         kinds = {table.split(".")[1]: kind for kind, table in TABLES.items()}
@@ -100,7 +100,7 @@ def insights_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefini
     def personas(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> Iterator[dg.MaterializeResult[None]]:
-        from analytics_assets.insights.personas import persona_window
+        from analytics_assets.insights.groups.personas import persona_window
 
         outcome = persona_window(platform.database, window_of(context), platform.settings)
         for spec in persona_specs:
@@ -110,7 +110,7 @@ def insights_assets(daily: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefini
     def daily_summary(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
-        from analytics_assets.insights.daily_summary import summarise_window
+        from analytics_assets.insights.summary.daily_summary import summarise_window
 
         outcome = summarise_window(platform.database, window_of(context), platform.settings)
         return dg.MaterializeResult(asset_key=summary_spec.key, metadata=outcome.metadata())

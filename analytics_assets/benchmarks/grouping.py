@@ -7,8 +7,8 @@ seed, so that two machines are given the same work.
 from __future__ import annotations
 
 from analytics_assets.benchmarks.measure import Figure, timed
-from analytics_assets.insights.embedding import available
-from analytics_assets.insights.workshop import Work, work
+from analytics_assets.insights.vectors.embedding import available
+from analytics_assets.insights.vectors.workshop import Work, work
 
 SENTENCES, FACETS, CENTRES, DIMENSIONS = 1_200, 50_000, 800, 384
 LEAST_A_SECOND, MOST_SECONDS, MOST_MIB = 60.0, 60.0, 1024.0
@@ -19,7 +19,7 @@ def grouping() -> list[Figure]:
     """Embed SENTENCES and cluster FACETS, once from nothing and once from those before."""
     import numpy as np
 
-    from analytics_assets.insights.embedding import unit
+    from analytics_assets.insights.vectors.embedding import unit
 
     sentence = "U wanted to find out why the nightly import of customers fails on some dates"
     words = sentence.split()

@@ -159,7 +159,7 @@ def _sources(settings: Settings) -> Finding:
 
 
 def _model(settings: Settings) -> Finding:
-    from analytics_assets.insights.configured import configured
+    from analytics_assets.insights.providers.configured import configured
 
     model = configured(settings)
     if model.provider is None:
@@ -168,7 +168,7 @@ def _model(settings: Settings) -> Finding:
 
 
 def _names(settings: Settings) -> Finding:
-    from analytics_assets.insights.ner import NOT_INSTALLED, is_installed
+    from analytics_assets.insights.scrubbing.ner import NOT_INSTALLED, is_installed
 
     if settings.scrub_ner == "off":
         return Finding("scrubbing", "note", f"by dictionary and shapes ({PREFIX}SCRUB_NER is off)")

@@ -41,8 +41,8 @@ def answers(
     """Are users getting value, where do they get stuck, who returns, what to build next."""
     if context.invoked_subcommand is not None:
         return
-    from analytics_assets.insights.success_metrics import WEEK, read_answers
-    from analytics_assets.insights.success_text import as_record, tables
+    from analytics_assets.insights.answers.success_metrics import WEEK, read_answers
+    from analytics_assets.insights.answers.success_text import as_record, tables
     from analytics_assets.store.migrate import open_migrated
     from analytics_assets.windows import monday_of
 
@@ -81,8 +81,8 @@ def costs(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Tokens and dollars by day, stage and model, and what is left of the budget."""
-    from analytics_assets.insights import costs as ledger
-    from analytics_assets.insights.budget import MICROS, spent
+    from analytics_assets.insights.asking import costs as ledger
+    from analytics_assets.insights.asking.budget import MICROS, spent
     from analytics_assets.store.migrate import open_migrated
 
     settings = settings_or_exit()
@@ -126,7 +126,7 @@ def preview(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Exactly what a model is sent about one consenting user, and the answer. Personal data."""
-    from analytics_assets.insights import preview as previews
+    from analytics_assets.insights.conversations import preview as previews
     from analytics_assets.store.migrate import open_migrated
 
     settings = settings_or_exit()
@@ -148,7 +148,7 @@ def preview(
 @app.command("install-google-generativeai")
 def install_google_generativeai() -> None:
     """Make the environment of ANALYTICS_LLM_PROVIDER=google_generativeai (about 170 MB)."""
-    from analytics_assets.insights import google_generativeai_setup as setup
+    from analytics_assets.insights.providers import google_generativeai_setup as setup
 
     settings = settings_or_exit()
     with told_plainly(setup.SetupFailed):
@@ -171,11 +171,11 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """How well conversations are read and grouped, measured on a company whose truth is known."""
-    from analytics_assets.insights.configured import configured
     from analytics_assets.insights.evaluation.report import measured
     from analytics_assets.insights.evaluation.world import generated
-    from analytics_assets.insights.pricing import cost_micros
-    from analytics_assets.insights.workshop import WorkshopError
+    from analytics_assets.insights.providers.configured import configured
+    from analytics_assets.insights.providers.pricing import cost_micros
+    from analytics_assets.insights.vectors.workshop import WorkshopError
 
     model = configured(settings_or_exit()) if live else None
     if model is not None and model.provider is None:

@@ -11,12 +11,12 @@ import psycopg
 from psycopg import sql
 from servers.gemini import GeminiServer
 
-from analytics_assets.insights.analysis import analyse
-from analytics_assets.insights.facets import read_conversations
-from analytics_assets.insights.gemini import GeminiProvider
-from analytics_assets.insights.outcome import StageOutcome
-from analytics_assets.insights.pricing import price_of
-from analytics_assets.insights.running import Limits
+from analytics_assets.insights.asking.outcome import StageOutcome
+from analytics_assets.insights.asking.stage_run import Limits
+from analytics_assets.insights.conversations.facets import read_conversations
+from analytics_assets.insights.providers.gemini import GeminiProvider
+from analytics_assets.insights.providers.pricing import price_of
+from analytics_assets.insights.users.analysis import analyse
 from analytics_assets.store.database import Database
 from analytics_assets.windows import Window
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from insights_company import Company
 
 from analytics_assets.insights.evaluation import planted_identifiers as planted
-from analytics_assets.insights.lexicon import clean, fold
+from analytics_assets.insights.scrubbing.lexicon import clean, fold
 
 USERS = 12
 LEAST_LETTERS = 4

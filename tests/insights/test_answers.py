@@ -14,16 +14,16 @@ import pytest
 from typer.testing import CliRunner
 
 from analytics_assets.cli.main import app
-from analytics_assets.insights.daily_summary import build_daily_summary
-from analytics_assets.insights.metric_anomalies import anomalies_of, build_anomalies
-from analytics_assets.insights.payment_signals import build_payment_signals
-from analytics_assets.insights.return_predictions import mondays_of, predict_returns
-from analytics_assets.insights.success_metrics import (
+from analytics_assets.insights.answers.metric_anomalies import anomalies_of, build_anomalies
+from analytics_assets.insights.answers.payment_signals import build_payment_signals
+from analytics_assets.insights.answers.success_metrics import (
     build_success_metrics,
     read_answers,
     weeks_of,
 )
-from analytics_assets.insights.success_questions import Figure, Question
+from analytics_assets.insights.answers.success_questions import Figure, Question
+from analytics_assets.insights.returns.predictions import mondays_of, predict_returns
+from analytics_assets.insights.summary.daily_summary import build_daily_summary
 from analytics_assets.store.database import Database
 from analytics_assets.windows import Window
 

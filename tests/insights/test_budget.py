@@ -19,11 +19,11 @@ from servers.openai import OpenAiServer
 from typer.testing import CliRunner
 
 from analytics_assets.cli.main import app
-from analytics_assets.insights.budget import OVER_DAILY, OVER_MONTHLY, Budget, spent
-from analytics_assets.insights.configured import configured
-from analytics_assets.insights.facet_prompt import FACETS
-from analytics_assets.insights.pricing import price_of
-from analytics_assets.insights.running import Limits
+from analytics_assets.insights.asking.budget import OVER_DAILY, OVER_MONTHLY, Budget, spent
+from analytics_assets.insights.asking.stage_run import Limits
+from analytics_assets.insights.conversations.facet_prompt import FACETS
+from analytics_assets.insights.providers.configured import configured
+from analytics_assets.insights.providers.pricing import price_of
 from analytics_assets.settings import load_settings
 from analytics_assets.store.database import Database
 
@@ -144,11 +144,11 @@ import os, sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 import httpx, psycopg
-from analytics_assets.insights.budget import Budget
-from analytics_assets.insights.facets import read_conversations
-from analytics_assets.insights.openai_compatible import OpenAiCompatibleProvider
-from analytics_assets.insights.pricing import price_of
-from analytics_assets.insights.running import Limits
+from analytics_assets.insights.asking.budget import Budget
+from analytics_assets.insights.conversations.facets import read_conversations
+from analytics_assets.insights.providers.openai_compatible import OpenAiCompatibleProvider
+from analytics_assets.insights.providers.pricing import price_of
+from analytics_assets.insights.asking.stage_run import Limits
 from analytics_assets.store.database import Database
 from analytics_assets.windows import Window
 

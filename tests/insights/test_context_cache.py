@@ -9,14 +9,14 @@ import pytest
 from insights_company import DAY, FAST, MODEL, NOW, Company, provider_of
 from servers.gemini import GeminiServer
 
-from analytics_assets.insights import facets
-from analytics_assets.insights.budget import spent
-from analytics_assets.insights.context_cache import tokens_of, worth_keeping
-from analytics_assets.insights.facet_prompt import FACETS
-from analytics_assets.insights.facets import read_conversations
-from analytics_assets.insights.outcome import StageOutcome
-from analytics_assets.insights.pricing import price_of
-from analytics_assets.insights.prompts import USER_INSIGHT
+from analytics_assets.insights.asking.budget import spent
+from analytics_assets.insights.asking.outcome import StageOutcome
+from analytics_assets.insights.conversations import facets
+from analytics_assets.insights.conversations.facet_prompt import FACETS
+from analytics_assets.insights.conversations.facets import read_conversations
+from analytics_assets.insights.providers.context_cache import tokens_of, worth_keeping
+from analytics_assets.insights.providers.pricing import price_of
+from analytics_assets.insights.users.prompt import USER_INSIGHT
 from analytics_assets.windows import Window
 
 PEOPLE = 20

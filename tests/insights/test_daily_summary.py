@@ -15,14 +15,14 @@ from servers import gemini as wire
 from servers.gemini import GeminiServer
 from servers.slack import SlackServer
 
-from analytics_assets.insights.daily_summary import (
+from analytics_assets.insights.summary.daily_summary import (
     SummaryOutcome,
     build_daily_summary,
     post_daily_summary,
     summarise_window,
 )
-from analytics_assets.insights.slack import NO_CHANNEL, POSTED_AGAIN, Slack
-from analytics_assets.insights.summary_text import gated, slack_payload
+from analytics_assets.insights.summary.slack import NO_CHANNEL, POSTED_AGAIN, Slack
+from analytics_assets.insights.summary.text import gated, slack_payload
 from analytics_assets.settings import load_settings
 from analytics_assets.windows import Window
 

@@ -11,10 +11,10 @@ from insights_company import DAY, NEXT, NOW, ONE_AT_A_TIME, Analysis, Company
 from servers import gemini as wire
 from servers.gemini import GeminiServer
 
-from analytics_assets.insights.configured import NO_KEY
-from analytics_assets.insights.facets import read_window
-from analytics_assets.insights.lexicon import fold
-from analytics_assets.insights.outcome import StageOutcome
+from analytics_assets.insights.asking.outcome import StageOutcome
+from analytics_assets.insights.conversations.facets import read_window
+from analytics_assets.insights.providers.configured import NO_KEY
+from analytics_assets.insights.scrubbing.lexicon import fold
 from analytics_assets.settings import load_settings
 from analytics_assets.windows import Window
 
@@ -499,8 +499,8 @@ def test_two_runs_of_one_window_at_once_pay_once(
 def test_users_are_read_page_by_page(
     company: Company, gemini: GeminiServer, stages: Analysis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("analytics_assets.insights.table_work.PAGE_USERS", 3)
-    monkeypatch.setattr("analytics_assets.insights.scrubbing.RESIDENT_IDENTIFIERS", 0)
+    monkeypatch.setattr("analytics_assets.insights.asking.table_work.PAGE_USERS", 3)
+    monkeypatch.setattr("analytics_assets.insights.scrubbing.dictionary.RESIDENT_IDENTIFIERS", 0)
     for number in range(8):
         company.user(f"u{number}", name=f"Zorbulon Quixley{'abcdefgh'[number]}")
         company.says(f"u{number}", f"ask quixley{'bcdefgha'[number]} about {number}")

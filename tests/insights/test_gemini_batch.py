@@ -14,17 +14,17 @@ from insights_company import DAY, LIMITS, MODEL, NEXT, NOW, Company
 from servers import gemini as wire
 from servers.gemini import GeminiServer
 
-from analytics_assets.insights.batching import BatchLimits
-from analytics_assets.insights.budget import Budget, spent
-from analytics_assets.insights.configured import configured
-from analytics_assets.insights.facets import read_conversations
-from analytics_assets.insights.gemini_batch import GeminiBatchProvider
-from analytics_assets.insights.outcome import StageOutcome
-from analytics_assets.insights.preview import preview
-from analytics_assets.insights.pricing import price_of
-from analytics_assets.insights.reading_plan import ReadingPlan
-from analytics_assets.insights.running import Limits
-from analytics_assets.insights.wording import worded
+from analytics_assets.insights.asking.batching import BatchLimits
+from analytics_assets.insights.asking.budget import Budget, spent
+from analytics_assets.insights.asking.outcome import StageOutcome
+from analytics_assets.insights.asking.stage_run import Limits
+from analytics_assets.insights.asking.wording import worded
+from analytics_assets.insights.conversations.facets import read_conversations
+from analytics_assets.insights.conversations.preview import preview
+from analytics_assets.insights.conversations.reading_plan import ReadingPlan
+from analytics_assets.insights.providers.configured import configured
+from analytics_assets.insights.providers.gemini_batch import GeminiBatchProvider
+from analytics_assets.insights.providers.pricing import price_of
 from analytics_assets.settings import load_settings
 from analytics_assets.windows import Window
 
@@ -134,7 +134,8 @@ def test_a_batch_that_takes_longer_is_collected_by_a_later_run(
     people.user("u07", consent=False, since=NOW)
     # At scale others might be chosen by now; what was sent is kept all the same.
     monkeypatch.setattr(
-        "analytics_assets.insights.facets.plan_day", lambda *_: ReadingPlan(3, 1_000, frozenset())
+        "analytics_assets.insights.conversations.facets.plan_day",
+        lambda *_: ReadingPlan(3, 1_000, frozenset()),
     )
     outcome = read(people, gemini, replace(QUICK, batch=None))
     assert (len(gemini.batches), gemini.requests) == (1, [])
@@ -160,7 +161,7 @@ def test_consent_withdrawn_before_an_answer_is_kept_drops_the_answer(
         return worded(answer, stage, text, scrubber)
 
     gemini.facet_rule = withdraw
-    monkeypatch.setattr("analytics_assets.insights.running.worded", late)
+    monkeypatch.setattr("analytics_assets.insights.asking.stage_run.worded", late)
     read(people, gemini)
     assert set(people.facets()) == {(f"u{n:02}", DAY) for n in range(PEOPLE) if n not in (7, 8)}
     dropped = [error for state, error in people.calls() if state == "failed"]

@@ -17,12 +17,12 @@ from insights_company import provider_of
 from servers import gemini as wire
 from servers.gemini import GeminiServer
 
-from analytics_assets.insights.asking import Asker, Reply
-from analytics_assets.insights.gemini import GeminiProvider
-from analytics_assets.insights.pacing import Pacer
-from analytics_assets.insights.prompts import SYSTEM_PROMPT, USER_INSIGHT, UserInsight
-from analytics_assets.insights.provider import Usage
-from analytics_assets.insights.stage import CANARY
+from analytics_assets.insights.asking.asker import Asker, Reply
+from analytics_assets.insights.asking.stage import CANARY
+from analytics_assets.insights.providers.gemini import GeminiProvider
+from analytics_assets.insights.providers.pacing import Pacer
+from analytics_assets.insights.providers.protocol import Usage
+from analytics_assets.insights.users.prompt import SYSTEM_PROMPT, USER_INSIGHT, UserInsight
 
 # The SDK takes a reason it does not know, and warns.
 SDK_WARNS_OF_NEW_REASONS = pytest.mark.filterwarnings("ignore:.* is not a valid:UserWarning")
@@ -234,8 +234,9 @@ def test_secrets_of_the_provider_are_not_in_its_representation() -> None:
 
 def test_importing_the_insights_loads_no_sdk() -> None:
     code = (
-        "import sys; import analytics_assets.insights.analysis, analytics_assets.insights.gemini, "
-        "analytics_assets.insights.daily_summary; "
+        "import sys; import analytics_assets.insights.users.analysis, "
+        "analytics_assets.insights.providers.gemini, "
+        "analytics_assets.insights.summary.daily_summary; "
         "print([m for m in sys.modules if m.startswith(('google.genai', 'httpx', 'dagster'))])"
     )
     root = Path(__file__).resolve().parents[2]

@@ -17,14 +17,14 @@ from outbound import USERS, plant, told
 from servers import gemini as wire
 from servers.gemini import GeminiServer
 
-from analytics_assets.insights.asking import Asker, Reply
-from analytics_assets.insights.configured import configured
-from analytics_assets.insights.facet_prompt import FACETS, Facets
-from analytics_assets.insights.facets import read_window
-from analytics_assets.insights.google_generativeai import GoogleGenerativeAiProvider
-from analytics_assets.insights.google_generativeai_setup import SetupFailed, install
-from analytics_assets.insights.pacing import Pacer
-from analytics_assets.insights.provider import Usage
+from analytics_assets.insights.asking.asker import Asker, Reply
+from analytics_assets.insights.conversations.facet_prompt import FACETS, Facets
+from analytics_assets.insights.conversations.facets import read_window
+from analytics_assets.insights.providers.configured import configured
+from analytics_assets.insights.providers.google_generativeai import GoogleGenerativeAiProvider
+from analytics_assets.insights.providers.google_generativeai_setup import SetupFailed, install
+from analytics_assets.insights.providers.pacing import Pacer
+from analytics_assets.insights.providers.protocol import Usage
 from analytics_assets.settings import lean_environment, load_settings
 from analytics_assets.windows import Window
 

@@ -20,13 +20,13 @@ from insights_company import DAY, FAST, NOW, Company, provider_of
 from servers import gemini as wire
 from servers.gemini import GeminiServer
 
-from analytics_assets.insights.facet_prompt import FACETS, Facets
-from analytics_assets.insights.facets import read_conversations
-from analytics_assets.insights.lexicon import fold
-from analytics_assets.insights.prompts import USER_INSIGHT, UserInsight
-from analytics_assets.insights.scrub import Scrubber
-from analytics_assets.insights.stage import CANARY
-from analytics_assets.insights.wording import fit, leaks_canary, worded
+from analytics_assets.insights.asking.stage import CANARY
+from analytics_assets.insights.asking.wording import fit, leaks_canary, worded
+from analytics_assets.insights.conversations.facet_prompt import FACETS, Facets
+from analytics_assets.insights.conversations.facets import read_conversations
+from analytics_assets.insights.scrubbing.lexicon import fold
+from analytics_assets.insights.scrubbing.scrubber import Scrubber
+from analytics_assets.insights.users.prompt import USER_INSIGHT, UserInsight
 from analytics_assets.windows import Window
 
 Payload = Callable[[str], dict[str, Any]]

@@ -12,11 +12,11 @@ from servers.gemini import GeminiServer
 from servers.openai import OpenAiServer
 from test_gemini_batch import QUICK
 
-from analytics_assets.insights.facets import read_conversations
-from analytics_assets.insights.gemini_batch import GeminiBatchProvider
-from analytics_assets.insights.openai_compatible import OpenAiCompatibleProvider
-from analytics_assets.insights.provider import Provider
-from analytics_assets.insights.running import Limits
+from analytics_assets.insights.asking.stage_run import Limits
+from analytics_assets.insights.conversations.facets import read_conversations
+from analytics_assets.insights.providers.gemini_batch import GeminiBatchProvider
+from analytics_assets.insights.providers.openai_compatible import OpenAiCompatibleProvider
+from analytics_assets.insights.providers.protocol import Provider
 from analytics_assets.windows import Window
 
 

@@ -8,18 +8,18 @@ import pytest
 from insights_company import DAY, NOW, Analysis, Company
 from servers.gemini import GeminiServer
 
-from analytics_assets.insights import reading_plan
-from analytics_assets.insights.group_prompts import SAMPLES
-from analytics_assets.insights.reading_plan import ActiveUsers, ReadingPlan, plan_day
-from analytics_assets.insights.selection import Selection
-from analytics_assets.insights.tiers import (
+from analytics_assets.insights.conversations import reading_plan
+from analytics_assets.insights.conversations.reading_plan import ActiveUsers, ReadingPlan, plan_day
+from analytics_assets.insights.conversations.selection import Selection
+from analytics_assets.insights.conversations.tiers import (
     CALLS_A_DAY,
     NAMES_A_DAY,
     OUTLIERS_A_DAY,
     READ_A_DAY,
     draw,
 )
-from analytics_assets.insights.user_plan import plan_users
+from analytics_assets.insights.groups.prompts import SAMPLES
+from analytics_assets.insights.users.plan import plan_users
 from analytics_assets.windows import Window
 
 
@@ -127,7 +127,7 @@ def test_what_is_neither_drawn_nor_an_outlier_is_read_by_rules_and_costs_nothing
         far = next(place for place, _ in everyone if place not in drawn)
         return reading_plan.ReadingPlan(3, 1_000, drawn, frozenset([far]))  # type: ignore[arg-type]
 
-    monkeypatch.setattr("analytics_assets.insights.facets.plan_day", plan)
+    monkeypatch.setattr("analytics_assets.insights.conversations.facets.plan_day", plan)
     for number in range(6):
         company.user(f"u{number}")
         company.says(f"u{number}", f"build thing {number}")

@@ -8,11 +8,11 @@ import pytest
 from insights_company import DAY, NEXT, NOW, Analysis, Company
 from servers.gemini import GeminiServer
 
-from analytics_assets.insights.analysis import UserInsightTable
-from analytics_assets.insights.answer_table import Item
-from analytics_assets.insights.selection import Selection
-from analytics_assets.insights.tiers import USERS_A_DAY
-from analytics_assets.insights.user_plan import UserPlan, plan_users
+from analytics_assets.insights.asking.answer_table import Item
+from analytics_assets.insights.conversations.selection import Selection
+from analytics_assets.insights.conversations.tiers import USERS_A_DAY
+from analytics_assets.insights.users.analysis import UserInsightTable
+from analytics_assets.insights.users.plan import UserPlan, plan_users
 from analytics_assets.windows import Window
 
 NEXT_WEEK = DAY + timedelta(days=7)

@@ -7,14 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from analytics_assets.insights.clustering import (
-    Clustering,
-    cluster,
-    distances,
-    wanted_clusters,
-)
-from analytics_assets.insights.embedding import HASHED_WORDS, MINILM, embedder, unit
-from analytics_assets.insights.grouping import (
+from analytics_assets.insights.groups.grouping import (
     FLOOR_CONVERSATIONS,
     FLOOR_PEOPLE,
     MAX_SHARE,
@@ -24,8 +17,15 @@ from analytics_assets.insights.grouping import (
     groups_of,
     merged_by,
 )
-from analytics_assets.insights.term_labels import term_labels
-from analytics_assets.insights.wordpiece import WordPiece
+from analytics_assets.insights.groups.term_labels import term_labels
+from analytics_assets.insights.vectors.clustering import (
+    Clustering,
+    cluster,
+    distances,
+    wanted_clusters,
+)
+from analytics_assets.insights.vectors.embedding import HASHED_WORDS, MINILM, embedder, unit
+from analytics_assets.insights.vectors.wordpiece import WordPiece
 
 
 def blobs(sizes: list[int], seed: int = 1) -> np.ndarray:

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from analytics_assets.insights.intervals import (
+from analytics_assets.insights.answers.intervals import (
     Interval,
     Sums,
     confidence,
@@ -14,7 +14,7 @@ from analytics_assets.insights.intervals import (
     ratio,
     wilson,
 )
-from analytics_assets.insights.success_questions import Question, about_group, counted
+from analytics_assets.insights.answers.success_questions import Question, about_group, counted
 
 
 def sums_of(people: list[tuple[int, int]]) -> Sums:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from analytics_assets.insights.pacing import Breaker, Pacer
+from analytics_assets.insights.providers.pacing import Breaker, Pacer
 
 
 class Clock:

@@ -8,19 +8,19 @@ from unittest import mock
 
 import pytest
 
-from analytics_assets.insights import cache_key as keys
-from analytics_assets.insights.cache_key import cache_key, text_digest
-from analytics_assets.insights.facet_prompt import (
+from analytics_assets.insights.asking import cache_key as keys
+from analytics_assets.insights.asking.cache_key import cache_key, text_digest
+from analytics_assets.insights.conversations.facet_prompt import (
     FACETS,
     MAX_TRANSCRIPT_CHARS,
     SYSTEM_PROMPT,
     Facets,
     transcript,
 )
-from analytics_assets.insights.facet_rules import facets_by_rules
-from analytics_assets.insights.pricing import cost_micros, price_of
-from analytics_assets.insights.prompts import USER_INSIGHT, UserInsight, day_of_facets
-from analytics_assets.insights.provider import GenerationConfig, Usage
+from analytics_assets.insights.conversations.facet_rules import facets_by_rules
+from analytics_assets.insights.providers.pricing import cost_micros, price_of
+from analytics_assets.insights.providers.protocol import GenerationConfig, Usage
+from analytics_assets.insights.users.prompt import USER_INSIGHT, UserInsight, day_of_facets
 from analytics_assets.sources.sample import templates as say
 
 GEMINI = {"provider": "gemini", "model": "m", "api_version": "v1beta"}

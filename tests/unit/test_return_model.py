@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics_assets.insights.evaluation.return_prediction import measures
-from analytics_assets.insights.return_features import (
+from analytics_assets.insights.returns.features import (
     FACTS,
     FEATURES,
     Examples,
@@ -18,7 +18,7 @@ from analytics_assets.insights.return_features import (
     examples,
     weeks_with_data,
 )
-from analytics_assets.insights.return_model import (
+from analytics_assets.insights.returns.model import (
     BASE,
     HISTORY_WEEKS,
     LOGISTIC,
@@ -29,8 +29,8 @@ from analytics_assets.insights.return_model import (
     logistic,
     verdicts,
 )
-from analytics_assets.insights.return_reasons import GROUPS, ReturnReason, group_columns, reasons
-from analytics_assets.insights.return_trees import TreesFailed, grown
+from analytics_assets.insights.returns.reasons import GROUPS, ReturnReason, group_columns, reasons
+from analytics_assets.insights.returns.trees import TreesFailed, grown
 
 # Two weights and the intercept, by ridge.
 SCIKIT_LEARNS = {1.0: (1.103793, 0.183117, 1.002812), 10.0: (0.886309, 0.138343, 0.944554)}

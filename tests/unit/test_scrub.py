@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from analytics_assets.insights.lexicon import Lexicon, vocabulary_of
-from analytics_assets.insights.patterns import iban_valid, luhn_valid
-from analytics_assets.insights.scrub import Placeholders, Scrubber
+from analytics_assets.insights.scrubbing.lexicon import Lexicon, vocabulary_of
+from analytics_assets.insights.scrubbing.patterns import iban_valid, luhn_valid
+from analytics_assets.insights.scrubbing.scrubber import Placeholders, Scrubber
 
 KNOWN = [
     ("name", "Ana María López"),

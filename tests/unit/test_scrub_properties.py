@@ -8,10 +8,10 @@ import string
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analytics_assets.insights.lexicon import Lexicon, fold
-from analytics_assets.insights.ordinary_words import GENERIC_WORDS, ORDINARY_WORDS
-from analytics_assets.insights.patterns import IBAN_LENGTHS, luhn_valid
-from analytics_assets.insights.scrub import Scrubber
+from analytics_assets.insights.scrubbing.lexicon import Lexicon, fold
+from analytics_assets.insights.scrubbing.patterns import IBAN_LENGTHS, luhn_valid
+from analytics_assets.insights.scrubbing.scrubber import Scrubber
+from analytics_assets.insights.words.ordinary import GENERIC_WORDS, ORDINARY_WORDS
 
 SENTENCE = "please help me deploy the service it fails with an error when I export data to csv"
 WORDS = SENTENCE.split()

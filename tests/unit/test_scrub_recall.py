@@ -6,9 +6,9 @@ import pytest
 
 from analytics_assets.insights.evaluation import planted_identifiers as planted
 from analytics_assets.insights.evaluation.scrub_recall import measures, recall
-from analytics_assets.insights.lexicon import Lexicon
-from analytics_assets.insights.ner import Recogniser, is_installed
-from analytics_assets.insights.scrub import Scrubber
+from analytics_assets.insights.scrubbing.lexicon import Lexicon
+from analytics_assets.insights.scrubbing.ner import Recogniser, is_installed
+from analytics_assets.insights.scrubbing.scrubber import Scrubber
 
 
 def test_known_identifiers_and_structured_data_are_masked_in_five_languages() -> None:
@@ -34,7 +34,9 @@ def test_recall_falls_without_the_dictionary_and_without_the_shapes(
     others = [pair for pair in identifiers if pair[0] != "handle"]
     assert recall(plants, Scrubber(Lexicon.of(others))) < 0.999
     assert recall(plants, Scrubber()) < 0.5
-    monkeypatch.setattr("analytics_assets.insights.scrub.structured_spans", lambda _: ())
+    monkeypatch.setattr(
+        "analytics_assets.insights.scrubbing.scrubber.structured_spans", lambda _: ()
+    )
     assert recall(planted.structured(each=2), Scrubber()) == 0
 
 

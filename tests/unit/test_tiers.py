@@ -6,8 +6,7 @@ import random
 
 import pytest
 
-from analytics_assets.insights.group_prompts import SAMPLES
-from analytics_assets.insights.tiers import (
+from analytics_assets.insights.conversations.tiers import (
     CALLS_A_DAY,
     NAMES_A_DAY,
     OUTLIERS_A_DAY,
@@ -23,6 +22,7 @@ from analytics_assets.insights.tiers import (
     weighted_share,
     wilson,
 )
+from analytics_assets.insights.groups.prompts import SAMPLES
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 from analytics_assets.insights.evaluation.measure import Measure
 from analytics_assets.insights.evaluation.world import World
-from analytics_assets.insights.gate import Leaks, audit_by_rules
-from analytics_assets.insights.lexicon import Lexicon
-from analytics_assets.insights.scrub import Scrubber
+from analytics_assets.insights.groups.gate import Leaks, audit_by_rules
+from analytics_assets.insights.scrubbing.lexicon import Lexicon
+from analytics_assets.insights.scrubbing.scrubber import Scrubber
 
 RIGHT = 0.95
 GOOD = (

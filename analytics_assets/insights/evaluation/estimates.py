@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from analytics_assets.insights.conversations.tiers import draw, weighted_share
 from analytics_assets.insights.evaluation.measure import Measure
 from analytics_assets.insights.evaluation.world import World
-from analytics_assets.insights.tiers import draw, weighted_share
 
 DRAWS = 200
 SAMPLE_SHARE = 0.3

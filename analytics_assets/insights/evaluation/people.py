@@ -5,7 +5,7 @@ from __future__ import annotations
 from analytics_assets.insights.evaluation.agreement import mutual_information
 from analytics_assets.insights.evaluation.measure import Measure
 from analytics_assets.insights.evaluation.world import World
-from analytics_assets.insights.personas import OCCASIONAL, assigned, by_person
+from analytics_assets.insights.groups.personas import OCCASIONAL, assigned, by_person
 
 INFORMATION = 0.6
 

@@ -14,7 +14,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 from analytics_assets.insights.evaluation.measure import Measure
-from analytics_assets.insights.return_features import (
+from analytics_assets.insights.returns.features import (
     DAYS,
     Examples,
     UserWeeks,
@@ -23,7 +23,7 @@ from analytics_assets.insights.return_features import (
 )
 
 if TYPE_CHECKING:
-    from analytics_assets.insights.return_features import Floats
+    from analytics_assets.insights.returns.features import Floats
 
 START: Final = date(2026, 1, 5)
 USERS: Final = 400
@@ -34,7 +34,7 @@ AUC_ALLOWANCE: Final = 0.01
 
 def measures(seeds: Sequence[int] = SEEDS) -> list[Measure]:
     """Discrimination and calibration over weeks no model had seen, all seeds together."""
-    from analytics_assets.insights.return_model import ECE_LIMIT, score
+    from analytics_assets.insights.returns.model import ECE_LIMIT, score
 
     said, baseline, outcome, chosen = foretold(seeds)
     ours, plain = score(said, outcome), score(baseline, outcome)
@@ -53,7 +53,7 @@ def foretold(seeds: Sequence[int]) -> tuple[Floats, Floats, Floats, dict[str, in
     """Probabilities given week by week, the baseline's, what came true, and the models used."""
     import numpy as np
 
-    from analytics_assets.insights import return_model as model
+    from analytics_assets.insights.returns import model
 
     said: list[float] = []
     plain: list[Floats] = []
@@ -119,7 +119,7 @@ def company_weeks(seed: int, users: int = USERS, weeks: int = WEEKS) -> UserWeek
 
 
 def _read(messages: io.StringIO, facts: dict[str, Floats], number_of: dict[str, int]) -> None:
-    from analytics_assets.insights.facet_rules import facets_by_rules
+    from analytics_assets.insights.conversations.facet_rules import facets_by_rules
 
     talks: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for message in _lines(messages):
@@ -144,7 +144,7 @@ def _baseline(rows: Examples, with_data: Any, asked: Sequence[int]) -> Floats:
     """What recency and frequency say of the same weeks, calibrated the same way."""
     import numpy as np
 
-    from analytics_assets.insights import return_model as model
+    from analytics_assets.insights.returns import model
 
     alone = np.full(len(rows.week), np.nan)
     for verdict in model.verdicts(rows, asked, with_data, only=(model.BASE,)):

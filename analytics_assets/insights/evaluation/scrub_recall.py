@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 from analytics_assets.insights.evaluation import planted_identifiers as planted
 from analytics_assets.insights.evaluation.measure import Measure
 from analytics_assets.insights.evaluation.planted_identifiers import Plant
-from analytics_assets.insights.lexicon import Lexicon, clean, fold
-from analytics_assets.insights.ner import Recogniser, closing, is_installed
-from analytics_assets.insights.scrub import Scrubber
+from analytics_assets.insights.scrubbing.lexicon import Lexicon, clean, fold
+from analytics_assets.insights.scrubbing.ner import Recogniser, closing, is_installed
+from analytics_assets.insights.scrubbing.scrubber import Scrubber
 
 KNOWN_LIMIT = 0.999
 STRUCTURED_LIMIT = 0.99

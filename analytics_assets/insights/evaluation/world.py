@@ -17,20 +17,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analytics_assets.insights.embedding import available
-from analytics_assets.insights.facet_prompt import FACETS, Facets, transcript
-from analytics_assets.insights.facet_rules import facets_by_rules
-from analytics_assets.insights.group_rows import Facet, Kind
-from analytics_assets.insights.lexicon import Lexicon
-from analytics_assets.insights.provider import NO_USAGE, Provider, Usage
-from analytics_assets.insights.running import Limits
-from analytics_assets.insights.scrub import Placeholders, Scrubber
-from analytics_assets.insights.vectors import opening
-from analytics_assets.insights.wording import worded
-from analytics_assets.insights.workshop import work
+from analytics_assets.insights.asking.stage_run import Limits
+from analytics_assets.insights.asking.wording import worded
+from analytics_assets.insights.conversations.facet_prompt import FACETS, Facets, transcript
+from analytics_assets.insights.conversations.facet_rules import facets_by_rules
+from analytics_assets.insights.groups.rows import Facet, Kind
+from analytics_assets.insights.providers.protocol import NO_USAGE, Provider, Usage
+from analytics_assets.insights.scrubbing.lexicon import Lexicon
+from analytics_assets.insights.scrubbing.scrubber import Placeholders, Scrubber
+from analytics_assets.insights.vectors.embedding import available
+from analytics_assets.insights.vectors.facet_vectors import opening
+from analytics_assets.insights.vectors.workshop import work
 
 if TYPE_CHECKING:
-    from analytics_assets.insights.clustering import Clustering
+    from analytics_assets.insights.vectors.clustering import Clustering
 
 USERS, DAYS, SEED = 400, 35, 7
 START_DAY = date(2026, 4, 27)
@@ -79,7 +79,7 @@ class World:
 
 def clustered(vectors: Any, before: Clustering | None = None) -> Clustering:
     """Clusters of vectors, as the pipeline makes them."""
-    from analytics_assets.insights.clustering import Clustering
+    from analytics_assets.insights.vectors.clustering import Clustering
 
     arrays = {"w.vectors": vectors}
     if before is not None:

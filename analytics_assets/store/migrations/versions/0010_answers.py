@@ -53,7 +53,7 @@ def upgrade() -> None:
             "reasons",
             sa.ARRAY(sa.Text()),
             nullable=False,
-            comment="What moved it most (insights/return_reasons.py); empty where nothing stands out.",
+            comment="What moved it most (insights/returns/reasons.py); empty where nothing stands out.",
         ),
         sa.Column(
             "model_version", sa.Text(), nullable=False, comment="Version and kind of the model."

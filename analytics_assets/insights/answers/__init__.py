@@ -1,0 +1,1 @@
+"""The questions about product-market fit, answered by SQL over what the stages have found."""

@@ -1,0 +1,1 @@
+"""A stage: questions asked once within a budget, online or in batches, and their answers kept."""

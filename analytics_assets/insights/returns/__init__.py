@@ -1,0 +1,1 @@
+"""Who will probably come back: features, models, calibration, reasons."""

@@ -1,0 +1,1 @@
+"""Masking what could name somebody, before anything is read: dictionary, shapes, recognition."""

@@ -1,0 +1,1 @@
+"""One text a day, as markdown and to Slack."""

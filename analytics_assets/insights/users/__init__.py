@@ -1,0 +1,1 @@
+"""How each consenting user fared on a day, by the facets of their conversations."""

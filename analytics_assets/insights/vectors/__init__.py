@@ -1,0 +1,1 @@
+"""Sentences as vectors, clusters of them, and the short-lived process that does the arithmetic."""
