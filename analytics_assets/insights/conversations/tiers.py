@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -46,6 +46,13 @@ class Drawn:
 
     unit: Hashable
     stratum: Hashable
+    weight: float
+
+
+class Stratum(NamedTuple):
+    """Units drawn of a stratum, and how many units each stands for."""
+
+    drawn: int
     weight: float
 
 
@@ -130,29 +137,40 @@ def weighted_share(sample: Sequence[Drawn], hits: Sequence[bool]) -> Interval:
     The variance is that of the strata; the interval is Wilson's at the sample size that would have
     the same variance, so that it stays within 0 and 1 and honest near its ends.
     """
-    strata: dict[Hashable, list[bool]] = defaultdict(list)
+    counted: Counter[Hashable] = Counter()
+    found: Counter[Hashable] = Counter()
     weights: dict[Hashable, float] = {}
     for one, hit in zip(sample, hits, strict=True):
-        strata[one.stratum].append(hit)
+        counted[one.stratum] += 1
+        found[one.stratum] += hit
         weights[one.stratum] = one.weight
-    population = sum(weights[name] * len(found) for name, found in strata.items())
+    return share_of_strata({name: Stratum(n, weights[name]) for name, n in counted.items()}, found)
+
+
+def share_of_strata(strata: Mapping[Hashable, Stratum], hits: Mapping[Hashable, int]) -> Interval:
+    """``weighted_share`` from the number of units and hits of each stratum."""
+    population = sum(one.weight * one.drawn for one in strata.values())
     if not population:
         return wilson(0, 0)
-    share = variance = 0.0
-    pooled = sum(hits) / len(hits)
-    for name, found in strata.items():
-        n = len(found)
-        size = weights[name] * n
+    share = variance = unknown = 0.0
+    pooled = sum(hits.values()) / sum(one.drawn for one in strata.values())
+    for name, (n, weight) in strata.items():
+        size = weight * n
         part = size / population
-        here = sum(found) / n
+        found = hits.get(name, 0)
+        here = found / n
         share += part * here
         if size <= n:
             continue
+        unknown += part**2 / n * (1 - n / size)
         # A stratum of few units says little about its own spread: it borrows from all.
-        smooth = (sum(found) + 2 * pooled) / (n + 2)
+        smooth = (found + 2 * pooled) / (n + 2)
         variance += part**2 * smooth * (1 - smooth) / n * (1 - n / size)
-    if variance <= 0:
+    if not unknown:
         return Interval(round(share, 4), round(share, 4), round(share, 4))
+    if variance <= 0:
+        # None of the sample, or all of it: the rest may differ all the same.
+        return wilson(share / unknown, 1 / unknown)
     plain = max(share * (1 - share), pooled * (1 - pooled), 1e-9)
     return wilson(share * plain / variance, plain / variance)
 

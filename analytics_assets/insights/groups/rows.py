@@ -41,7 +41,8 @@ accounts as (
 )
 select
     f.user_id, a.person, f.day, f.conversation_id, f.task, f.topic, f.outcome, f.friction,
-    f.sentiment, f.feature_request, f.summary, f.wish, f.source, f.text_digest, f.user_messages
+    f.sentiment, f.feature_request, f.summary, f.wish, f.source, f.text_digest, f.user_messages,
+    f.stratum
 from insights.conversation_facets as f
 join accounts as a using (user_id)
 where f.day >= %(start)s and f.day < %(end)s
@@ -77,6 +78,7 @@ class Facet:
     source: str
     text_digest: str
     user_messages: int
+    stratum: str | None = None
 
     @property
     def by_model(self) -> bool:
