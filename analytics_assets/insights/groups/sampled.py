@@ -55,12 +55,21 @@ class Sample:
     def of(cls, conn: psycopg.Connection[Any], window: Window) -> Sample:
         """What the plans and the facets of the window say; part of the caller's transaction."""
         bounds = [window.start, window.end]
-        plans: dict[date, dict[str, list[int]]] = dict(conn.execute(_PLANS, bounds).fetchall())
-        if not plans:
-            return cls()
+        plans = dict(conn.execute(_PLANS, bounds).fetchall())
+        return cls.counted(plans, conn.execute(_READ, bounds)) if plans else cls()
+
+    @classmethod
+    def counted(
+        cls,
+        plans: Mapping[date, Mapping[str, Sequence[int]]],
+        counts: Iterable[tuple[date, str | None, int, int]],
+    ) -> Sample:
+        """``plans``: of sampled days each stratum's conversations and those drawn; ``counts``: of
+        all days rows by stratum, and how many of them a model read.
+        """
         rows: Counter[date] = Counter()
         by_model: dict[date, Counter[str | None]] = defaultdict(Counter)
-        for day, stratum, all_rows, read in conn.execute(_READ, bounds):
+        for day, stratum, all_rows, read in counts:
             rows[day] += all_rows
             by_model[day][stratum if day in plans else None] += read
         weights: dict[tuple[date, str | None], float] = {}
