@@ -28,6 +28,7 @@ OUTLIERS_A_DAY: Final[Mapping[int, int]] = {1: 0, 2: 0, 3: 200, 4: 100}
 USERS_A_DAY: Final[Mapping[int, int | None]] = {1: None, 2: None, 3: 300, 4: 0}
 NAMES_A_DAY: Final[Mapping[int, int | None]] = {1: None, 2: None, 3: 100, 4: 60}
 LEAST_OF_STRATUM: Final = 2
+BORROWED: Final = 4
 OUTLIER_QUANTILE: Final = 0.99
 Z95: Final = 1.959963984540054
 
@@ -152,27 +153,26 @@ def share_of_strata(strata: Mapping[Hashable, Stratum], hits: Mapping[Hashable, 
     population = sum(one.weight * one.drawn for one in strata.values())
     if not population:
         return wilson(0, 0)
-    share = variance = unknown = 0.0
-    pooled = sum(hits.values()) / sum(one.drawn for one in strata.values())
+    share = sum(one.weight * hits.get(name, 0) for name, one in strata.items()) / population
+    rare = min(share, 1 - share)
+    # A stratum with few hits says little about its own spread: it borrows that of all, as much as
+    # units of all that hold BORROWED hits.
+    borrowed = BORROWED / rare if rare > 0 else 0.0
+    variance = unknown = 0.0
     for name, (n, weight) in strata.items():
         size = weight * n
-        part = size / population
-        found = hits.get(name, 0)
-        here = found / n
-        share += part * here
         if size <= n:
             continue
-        unknown += part**2 / n * (1 - n / size)
-        # A stratum of few units says little about its own spread: it borrows from all.
-        smooth = (found + 2 * pooled) / (n + 2)
-        variance += part**2 * smooth * (1 - smooth) / n * (1 - n / size)
+        part = (size / population) ** 2 / n * (1 - n / size)
+        unknown += part
+        if rare > 0:
+            smooth = (hits.get(name, 0) + borrowed * share) / (n + borrowed)
+            variance += part * smooth * (1 - smooth)
     if not unknown:
         return Interval(round(share, 4), round(share, 4), round(share, 4))
-    if variance <= 0:
-        # None of the sample, or all of it: the rest may differ all the same.
-        return wilson(share / unknown, 1 / unknown)
-    plain = max(share * (1 - share), pooled * (1 - pooled), 1e-9)
-    return wilson(share * plain / variance, plain / variance)
+    # Of none, or all, of a sample no spread is seen: that of one stratum then.
+    size = share * (1 - share) / variance if variance else 1 / unknown
+    return wilson(share * size, size)
 
 
 def far_limit(distances: Sequence[float]) -> float:
