@@ -144,14 +144,12 @@ def test_a_day_of_a_thousand_users_is_read_in_part_and_told_of_as_a_whole(
     )
 
     def model(text: str) -> dict[str, Any]:
-        if "U: " not in text:
-            return names(text)
         # In other words than the user's: quotes are not kept.
         if "chart" in text:
             return facets(topic="dashboards", summary="U wanted a chart about buyers.")
         return facets(topic="planning", summary="U wanted a brief about money.")
 
-    gemini.rule = model
+    gemini.rule, gemini.facet_rule = names, model
     outcome = stages.read()
     assert (outcome.analysed, outcome.not_drawn) == (200, 801)
     [(strata,)] = company.rows("select strata from insights.reading_plans")
