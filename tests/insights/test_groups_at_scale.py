@@ -12,6 +12,7 @@ from servers.gemini import GeminiServer, facets
 from test_groups import FIRST, TOPICS, Talks, names
 from test_reading_plan import crowd
 
+from analytics_assets.insights.conversations.reading_plan import ReadingPlan, mark_drawn
 from analytics_assets.insights.conversations.tiers import READ_A_DAY
 from analytics_assets.insights.groups.facet_groups import group_facets
 from analytics_assets.insights.groups.sampled import TOO_FEW_READ
@@ -120,6 +121,29 @@ def test_where_the_model_read_too_few_rules_shape_groups_as_well_and_the_run_say
     }  # fmt: skip
     assert {row["share_of"] for row in told.values()} == {"people"}
     assert float(told["planning"]["share"]) == pytest.approx(40 / 52, abs=1e-3)
+
+
+def test_who_is_drawn_later_is_marked_and_who_no_longer_is_loses_the_mark(company: Company) -> None:
+    def marks() -> list[Any]:
+        return company.rows(
+            "select conversation_id, stratum, xmin::text from insights.conversation_facets "
+            "order by day, 1"
+        )
+
+    company.placed([(f"u{n}", f"c{n}") for n in range(4)], 0.1)
+    company.conn.execute(
+        "insert into insights.conversation_facets select (jsonb_populate_record(f, %s)).* "
+        "from insights.conversation_facets as f",
+        [Jsonb({"day": str(DAY + timedelta(days=1))})],
+    )
+    for drawn in ((0, 1), (1, 2), ()):
+        strata = {(f"u{n}", f"c{n}"): "calm" for n in drawn}
+        plan = ReadingPlan(3, 1_000, frozenset(strata), strata=strata)
+        mark_drawn(company.conn, DAY, plan)
+        found = marks()
+        assert [talk for talk, stratum, _ in found if stratum] == [f"c{n}" for n in drawn]
+        mark_drawn(company.conn, DAY, plan)
+        assert marks() == found
 
 
 def test_where_every_day_is_read_in_full_a_plan_changes_nothing(talks: Talks) -> None:
