@@ -170,9 +170,10 @@ def share_of_strata(strata: Mapping[Hashable, Stratum], hits: Mapping[Hashable, 
             variance += part * smooth * (1 - smooth)
     if not unknown:
         return Interval(round(share, 4), round(share, 4), round(share, 4))
-    # Of none, or all, of a sample no spread is seen: that of one stratum then.
-    size = share * (1 - share) / variance if variance else 1 / unknown
-    return wilson(share * size, size)
+    # The size of a plain sample as uncertain as this one. Where none or all of it are hits no
+    # spread is seen, and the strata are taken for alike.
+    alike = share * (1 - share) / variance if variance else 1 / unknown
+    return wilson(share * alike, alike)
 
 
 def far_limit(distances: Sequence[float]) -> float:

@@ -88,8 +88,7 @@ TOO_FEW = (
 
 _COLUMNS = (
     "as_of_day", "label", "description", "value", "n_people", "n_conversations", "top_share",
-    "share", "share_low", "share_high", "label_source", "score",
-    "share_of",
+    "share", "share_low", "share_high", "label_source", "score", "share_of",
 )  # fmt: skip
 _BEFORE = """
 select level, number, centroid, label, description, label_source, score, prompt_version
@@ -175,8 +174,9 @@ class _Groups:
     limits: Limits
     now: datetime
     sample: Sample
-    # Of kinds not all of whose rows shape groups: which do.
+    # Which rows shape groups, of kinds that the sample has a say in.
     shaping: dict[Kind, list[bool]] = field(default_factory=dict)
+    shares: Shares = field(init=False)
 
     def replace(self, of_kind: dict[Kind, list[Facet]], placed: dict[Kind, Placed]) -> None:
         before = {kind: self._before(kind) for kind in Kind}
