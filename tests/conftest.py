@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 from browser import chromium, pytest_runtest_protocol
 from psycopg import sql
@@ -58,6 +59,17 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databa
     home = tmp_path_factory.mktemp("server")
     server = EmbeddedPostgres(home)
     address = server.ensure_running()
+    superuser = {"user": address.superuser, "password": address.password, "dbname": "postgres"}
+    # Nothing in this cluster outlives the session; durability is tested on servers of its own. It
+    # keeps statistics of statements, as many servers do, so that attacks can read them.
+    with psycopg.connect(
+        host=address.host, port=address.port, autocommit=True, **superuser
+    ) as admin:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            admin.execute(sql.SQL("alter system set {} = off").format(sql.Identifier(setting)))
+        admin.execute("alter system set shared_preload_libraries = 'pg_stat_statements'")
+    server.stop()
+    address = server.ensure_running()
     template = Database(
         host=address.host,
         port=address.port,
@@ -67,12 +79,9 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databa
         secrets_dir=home / "secrets",
     )
     try:
-        # Nothing in this cluster outlives the session; durability is tested on servers of its own.
-        with template.connect_as_admin("postgres") as admin:
-            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-                admin.execute(sql.SQL("alter system set {} = off").format(sql.Identifier(setting)))
-            admin.execute("select pg_reload_conf()")
         migrate(template)
+        with template.connect_as_admin(template.name) as admin:
+            admin.execute("create extension pg_stat_statements")
         yield template
     finally:
         server.destroy()

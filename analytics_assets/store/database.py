@@ -123,7 +123,9 @@ class Database:
         return self._connect(self.parameters(role), autocommit=autocommit, name=role)
 
     def connect_as_admin(self, dbname: str, *, autocommit: bool = True) -> psycopg.Connection[Any]:
-        """A connection as the server's administrator, for migrations only."""
+        """A connection as the server's administrator: for migrations, and for what no other role
+        can look at (the server's state in `doctor`, statements it remembers in the audit).
+        """
         parameters: dict[str, Any] = {
             **dict(self.options),
             "host": self.host,

@@ -280,12 +280,12 @@ select
     {%- endfor %}
 from (
     {{ shown_classes(plan) }}
+    -- By class and nothing else: the order of rows in the table tells nothing about people.
+    order by {{ (['period_kind', 'period'] + release_shown(plan)) | join(', ') }}
 ) as classes
 {%- if not plan.count_column %}
 cross join generate_series(1, n_published)
 {%- endif %}
--- By class and nothing else: the order of rows in the table tells nothing about people.
-order by {{ (['period_kind', 'period'] + release_shown(plan)) | join(', ') }}
 {% endmacro %}
 
 {# The table's classes: its cells, or sums of them where a mean is made from their buckets. #}

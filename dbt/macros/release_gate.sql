@@ -101,23 +101,7 @@ where {{ name }} is distinct from {{ untold(dimension) }}
 {%- endfor %}
 drop table if exists pg_temp.release_nodes;
 create temporary table release_nodes on commit drop as
-select
-    min(period_kind) as period_kind,
-    min(period) as period,
-    {%- for dimension in plan.dimensions %}
-    min({{ dimension.name }}) as {{ dimension.name }},
-    {%- endfor %}
-    class_0,
-    {%- for step in plan.ladder[1:] %}
-    min(class_{{ loop.index }}) as class_{{ loop.index }},
-    {%- endfor %}
-    {%- for number in gated_steps(plan) %}
-    bool_and(may_stand_{{ number }}) as may_stand_{{ number }},
-    {%- endfor %}
-    bool_and(is_told) as is_told,
-    sum(n)::integer as n,
-    bit_xor(cell_key) as cell_key
-from (
+with nodes as materialized (
     select
         leaves.*,
         {%- for number in gated_steps(plan) %}
@@ -132,11 +116,53 @@ from (
         {%- endfor %} as may_stand_{{ number }},
         {%- endfor %}
         {%- for step in plan.ladder %}
-        {{ class_at(plan, loop.index0) }} as class_{{ loop.index0 }}{{ ',' if not loop.last }}
+        {{ class_at(plan, loop.index0) }} as class_{{ loop.index0 }},
         {%- endfor %}
+        -- Only leaves whose values were generalised away can have become one class.
+        {% for name in plan.sensitive -%}
+        {{ name }} is distinct from {{ untold(plan.dimensions | selectattr('name', 'equalto', name) | first) }} and {% endfor -%}
+        true as is_alone
     from pg_temp.release_leaves as leaves
-) as leaves
-group by class_0;
+)
+select
+    period_kind,
+    period,
+    {%- for dimension in plan.dimensions %}
+    {{ dimension.name }},
+    {%- endfor %}
+    {%- for step in plan.ladder %}
+    class_{{ loop.index0 }},
+    {%- endfor %}
+    {%- for number in gated_steps(plan) %}
+    may_stand_{{ number }},
+    {%- endfor %}
+    is_told,
+    n,
+    cell_key
+from nodes
+where is_alone
+{%- if plan.sensitive %}
+union all
+select
+    min(period_kind),
+    min(period),
+    {%- for dimension in plan.dimensions %}
+    min({{ dimension.name }}),
+    {%- endfor %}
+    class_0,
+    {%- for step in plan.ladder[1:] %}
+    min(class_{{ loop.index }}),
+    {%- endfor %}
+    {%- for number in gated_steps(plan) %}
+    bool_and(may_stand_{{ number }}),
+    {%- endfor %}
+    bool_and(is_told),
+    sum(n)::integer,
+    bit_xor(cell_key)
+from nodes
+where not is_alone
+group by class_0
+{%- endif %};
 drop table pg_temp.release_leaves;
 {% endmacro %}
 

@@ -113,22 +113,27 @@ counted as (
     from people
     group by leaf
 ),
-told as (
-    select
-        leaf,
-        min(period_kind) as period_kind,
-        min(period) as period,
-        {%- for dimension in plan.dimensions %}
-        min({{ dimension.name }}) as {{ dimension.name }},
-        {%- endfor %}
-        -- A value that was generalised away is told by no leaf.
-        bool_and({% for name in texts %}{{ name }} <> 'any' and {% endfor %}true) as is_told
+-- Anybody in a leaf has its values: one row a leaf instead of a smallest value of each column, which
+-- with ten columns and as many leaves as people took three times as long.
+anybody as (
+    select leaf, min(ctid) as place
     from pg_temp.release_people
     group by leaf
 )
-select told.*, counted.n, counted.cell_key
+select
+    counted.leaf,
+    told.period_kind,
+    told.period,
+    {%- for dimension in plan.dimensions %}
+    told.{{ dimension.name }},
+    {%- endfor %}
+    -- A value that was generalised away is told by no leaf.
+    {% for name in texts %}told.{{ name }} <> 'any' and {% endfor %}true as is_told,
+    counted.n,
+    counted.cell_key
 from counted
-join told using (leaf);
+join anybody using (leaf)
+join pg_temp.release_people as told on told.ctid = anybody.place;
 -- People go as soon as they are counted.
 drop table pg_temp.release_people;
 set local enable_sort = on;

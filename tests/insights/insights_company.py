@@ -65,6 +65,15 @@ class Company:
                 "insert into vault.known_identifiers values (%s, %s, %s)", [user_id, kind, value]
             )
 
+    def only_the_ledger(self) -> None:
+        """From here on accounts are known by nothing but what they agreed to at the door."""
+        self.conn.execute(
+            "select ops.record_consent("
+            "user_id, 'insights', 'v1', 'granted', '2026-01-01', 'test', null"
+            ") from raw.users where insights_consent"
+        )
+        self.conn.execute("delete from raw.users")
+
     def says(
         self,
         user_id: str | None,

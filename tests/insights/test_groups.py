@@ -343,6 +343,18 @@ def test_accounts_of_one_human_are_one_person_and_young_ones_do_not_count(talks:
     assert row["n_people"] == 22
 
 
+def test_people_of_whom_no_account_is_known_are_grouped_once_they_agree(talks: Talks) -> None:
+    talks.crowd("debugging", 30)
+    talks.personas()
+    personas = talks.company.rows("select persona, n_people from insights.personas")
+    talks.company.only_the_ledger()
+    outcome = talks.group()
+    assert (outcome.skipped, outcome.people) == (None, 30)
+    assert sum(row["n_people"] for row in talks.groups().values()) == 30
+    talks.personas()
+    assert talks.company.rows("select persona, n_people from insights.personas") == personas != []
+
+
 def test_segments_and_personas_come_from_closed_lists_and_small_ones_are_not_told(
     talks: Talks, gemini: GeminiServer
 ) -> None:

@@ -109,6 +109,12 @@ def test_ten_thousand_users_cost_at_most_fifteen_hundred_calls_a_day(company: Co
     assert calls <= CALLS_A_DAY[4] == 1_500
 
 
+def test_who_counts_towards_the_scale_need_have_no_account(company: Company) -> None:
+    selection = crowd(company, 890, 1)
+    company.only_the_ledger()
+    assert plan_of(company, selection).tier == 2
+
+
 def test_below_a_thousand_users_everything_is_read(company: Company) -> None:
     plan = plan_of(company, crowd(company, 890, 1))
     assert (plan.tier, plan.drawn) == (2, None)

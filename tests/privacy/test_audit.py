@@ -98,7 +98,8 @@ def test_every_attack_was_tried_and_most_had_the_power_to_succeed(outcomes: list
     gated = {outcome.attack for outcome in outcomes if outcome.verdict == "held"}
     # T10: no class that tells a sensitive value has fewer than 50 people.
     assert gated == ATTACKS - COMPARED - {"T10"}
-    assert "files and logs with a name" in {o.what for o in outcomes if o.verdict == "held"}
+    held = {outcome.what for outcome in outcomes if outcome.verdict == "held"}
+    assert {"files and logs with a name", "statements kept with a name"} <= held
 
 
 def test_what_is_released_is_still_of_use(outcomes: list[Outcome]) -> None:

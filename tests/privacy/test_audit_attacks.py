@@ -181,6 +181,19 @@ def test_a_name_in_a_log_is_noticed(
     verdict: str,
 ) -> None:
     (tmp_path / "server.log").write_text(f"started\n{text}\n")
-    found = traces(privacy_database, known, known_names(known), [tmp_path])
+    found = traces(privacy_database, known_names(known), [tmp_path])
     assert verdicts(found)["files and logs with a name"] == verdict
     assert not any("lovelace" in repr(outcome).lower() for outcome in found)
+
+
+def test_a_name_in_a_statement_that_the_server_remembers_is_noticed(
+    privacy_database: Database, known: psycopg.Connection[Any], tmp_path: Path
+) -> None:
+    def verdict() -> str:
+        found = traces(privacy_database, known_names(known), [tmp_path])
+        return verdicts(found)["statements kept with a name"]
+
+    known.execute("select count(*) from raw.users where user_id = %s", [NAME])
+    assert verdict() == "held"
+    known.execute(f"create temporary table remembered (who text default '{NAME}')".encode())
+    assert verdict() == "broken"

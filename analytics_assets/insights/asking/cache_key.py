@@ -34,6 +34,7 @@ def cache_key(
         {
             **_constants(stage),
             "provider": dict(provider),
+            "taxonomy": TAXONOMY_VERSION,
             "scrubber": scrubber or SCRUBBER_VERSION,
             "text": digest,
         }
@@ -52,7 +53,6 @@ def _constants(stage: Stage) -> dict[str, Any]:
         "prompt": stage.digest(),
         "schema": _hash(schema_of(stage.answer)),
         "generation": asdict(stage.config),
-        "taxonomy": TAXONOMY_VERSION,
     }
 
 

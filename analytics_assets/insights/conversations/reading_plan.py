@@ -31,10 +31,9 @@ from analytics_assets.insights.conversations.tiers import (
 from analytics_assets.insights.vectors.outlying import Place, outlying
 
 ACTIVE_DAYS = 28
-# Below this the tier is 1 whatever it was before, so nothing need be counted.
+# Below this the tier is 1 whatever it was before, so nothing need be kept.
 LEAST_USERS = round(0.9 * BOUNDS[0])
 
-_USERS = "select count(*) from (select from raw.users limit %s) as accounts"
 # From a user's message until a day with the next one, or as long as it counts, is one stretch;
 # stretches of a user do not overlap, so a day's users are the stretches that began less those over.
 _ACTIVE = sql.SQL("""
@@ -164,10 +163,9 @@ def plan_day(
     conn: psycopg.Connection[Any], selection: Selection, day: date, active: ActiveUsers
 ) -> ReadingPlan:
     """The plan of a day, kept in ``insights.reading_plans``; part of the caller's transaction."""
-    known = conn.execute(_USERS, [LEAST_USERS]).fetchone()
-    if known is None or known[0] < LEAST_USERS:
-        return ReadingPlan(1, 0)
     users = active.on(day)
+    if users < LEAST_USERS:
+        return ReadingPlan(1, users)
     before = conn.execute(
         "select tier from insights.reading_plans where day < %s and day >= %s "
         "order by day desc limit 1",

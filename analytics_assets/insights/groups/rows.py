@@ -40,11 +40,14 @@ accounts as (
     order by u.user_id, u.valid_from > %(now)s, abs(extract(epoch from u.valid_from - %(now)s))
 )
 select
-    f.user_id, a.person, f.day, f.conversation_id, f.task, f.topic, f.outcome, f.friction,
-    f.sentiment, f.feature_request, f.summary, f.wish, f.source, f.text_digest, f.user_messages,
+    f.user_id, coalesce(a.person, f.user_id) as person, f.day, f.conversation_id,
+    f.task, f.topic, f.outcome, f.friction, f.sentiment, f.feature_request,
+    f.summary, f.wish, f.source, f.text_digest, f.user_messages,
     f.stratum
 from insights.conversation_facets as f
-join accounts as a using (user_id)
+join consenting using (user_id)
+-- Of many applications nothing is known of accounts but their ids.
+left join accounts as a using (user_id)
 where f.day >= %(start)s and f.day < %(end)s
     and (a.counts_from is null or f.day >= a.counts_from)
 order by f.day, f.user_id, f.conversation_id

@@ -65,7 +65,7 @@ def audit_deployment(
         found = [
             *access.identifiers(reader, pipeline, released),
             *(
-                traces.traces(database, pipeline, traces.known_names(pipeline), artifacts)
+                traces.traces(database, traces.known_names(pipeline), artifacts)
                 if artifacts is not None
                 else ()
             ),
@@ -106,7 +106,7 @@ def audit_worlds(
         }
         found = [
             *access.identifiers(reader, pipeline, released, planted=worlds.identifiers()),
-            *traces.traces(database, pipeline, worlds.identifiers(), artifacts),
+            *traces.traces(database, worlds.identifiers(), artifacts),
             *_attacks(placed, released, truth),
             *_linked(placed, {world.name: world for world in worlds.worlds}),
             *linkage.rare_values(placed, planted),

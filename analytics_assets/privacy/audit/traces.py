@@ -12,8 +12,10 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from psycopg import sql
+
 from analytics_assets.privacy.audit.outcome import Outcome, none_of, not_run
-from analytics_assets.store.database import table_exists
+from analytics_assets.store.database import DatabaseUnavailable
 
 if TYPE_CHECKING:
     import psycopg
@@ -41,6 +43,18 @@ _KNOWN: Final = """
 """
 _RECORDS: Final = """
     select event from event_logs order by id desc limit %(most)s
+"""
+_EXTENSION: Final = """
+    select nspname from pg_extension
+    join pg_namespace on pg_namespace.oid = extnamespace
+    where extname = 'pg_stat_statements'
+"""
+# An administrator who is no superuser is told of others only that there are statements.
+_STATEMENTS: Final = """
+    select query
+    from {}
+    join pg_database on pg_database.oid = dbid
+    where datname = current_database() and query <> '<insufficient privilege>'
 """
 _TAGS: Final = """
     select key || ' ' || value from run_tags order by id desc limit %(most)s
@@ -95,7 +109,6 @@ def folders_of(settings: Settings) -> list[Path]:
 
 def traces(
     database: Database,
-    pipeline: psycopg.Connection[Any],
     names: Collection[str],
     folders: Iterable[Path],
 ) -> list[Outcome]:
@@ -112,19 +125,32 @@ def traces(
         if files
         else not_run("T1", "files and logs with a name", "no files are here to be read")
     ]  # fmt: skip
-    if not table_exists(pipeline, "pg_stat_statements"):
-        found.append(
-            not_run("T1", "statements kept with a name", "pg_stat_statements is not loaded")
-        )
-    else:
-        rows = pipeline.execute("select query from pg_stat_statements").fetchall()
-        found.append(_of_texts("statements kept with a name", rows, wanted))
-    return [*found, _dagster(database, wanted)]
+    return [*found, _statements(database, wanted), _dagster(database, wanted)]
 
 
 def _of_texts(what: str, rows: Collection[tuple[Any, ...]], wanted: Names) -> Outcome:
     hits = sum(wanted.in_text(str(text)) for (text,) in rows)
     return none_of("T1", what, hits, len(rows))
+
+
+def _statements(database: Database, wanted: Names) -> Outcome:
+    """Of all roles, as only the administrator can read them."""
+    import psycopg
+
+    what = "statements kept with a name"
+    not_loaded = not_run("T1", what, "pg_stat_statements is not loaded")
+    try:
+        with database.connect_as_admin(database.name) as admin:
+            admin.execute("set default_transaction_read_only = on")
+            found = admin.execute(_EXTENSION).fetchone()
+            if found is None:
+                return not_loaded
+            statement = sql.SQL(_STATEMENTS).format(sql.Identifier(*found, "pg_stat_statements"))
+            return _of_texts(what, admin.execute(statement).fetchall(), wanted)
+    except psycopg.errors.ObjectNotInPrerequisiteState:
+        return not_loaded
+    except DatabaseUnavailable:
+        return not_run("T1", what, "the administrator may not connect from here")
 
 
 def _dagster(database: Database, wanted: Names) -> Outcome:
