@@ -22,6 +22,7 @@ from analytics_assets.insights.answers.success_metrics import (
     weeks_of,
 )
 from analytics_assets.insights.answers.success_questions import Figure, Question
+from analytics_assets.insights.answers.success_text import lines_of
 from analytics_assets.insights.returns.predictions import mondays_of, predict_returns
 from analytics_assets.insights.summary.daily_summary import build_daily_summary
 from analytics_assets.store.database import Database
@@ -434,6 +435,22 @@ def test_answers_use_groups_that_passed_the_gate_where_there_are_any(conn: Conne
     build_success_metrics(conn, Window.of_day(LAST_WEEK), NOW, OWNER)
     (persona,) = answers(conn, Question.PERSONAS)
     assert (persona.label, persona.value, persona.note) == ("automation", 40, "They automate.")
+
+
+def test_a_share_of_a_group_says_what_it_is_a_share_of(conn: Connection) -> None:
+    for table, share_of in (("use_cases", "people"), ("feature_requests", "conversations")):
+        conn.execute(
+            f"insert into insights.{table} values ('2026-04-05', 'load files', 'They load.', 'v', "
+            "43, 90, 0.1, 0.16, 0.12, 0.22, 'model', 5, %s)",
+            [share_of],
+        )
+    build_success_metrics(conn, Window.of_day(LAST_WEEK), NOW, OWNER)
+    trying = one(answers(conn, Question.TRYING), "use case", "load files")
+    building = one(answers(conn, Question.BUILDING), "feature request", "load files")
+    assert trying.note == "of people read; They load."
+    assert building.note == "of conversations, estimated; They load."
+    assert "16 % of conversations, estimated (12 to 22 %)" in "".join(lines_of([building]))
+    assert "16 % of people read (12 to 22 %)" in "".join(lines_of([trying]))
 
 
 def test_a_second_run_of_any_part_leaves_the_same_rows(conn: Connection) -> None:

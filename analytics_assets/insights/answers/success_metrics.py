@@ -20,6 +20,7 @@ from analytics_assets.insights.answers import success_sums as sums
 from analytics_assets.insights.answers.intervals import Confidence, Interval, Sums, Z, confidence
 from analytics_assets.insights.answers.success_owner import compared, owner_figures
 from analytics_assets.insights.answers.success_questions import (
+    SHARE_OF,
     UNSAID,
     Figure,
     Question,
@@ -357,7 +358,7 @@ def _of_group(question: Question, metric: str, group: Group) -> Figure:
         people=rounded_people(group.people),
         conversations=group.conversations - group.conversations % 5,
         confidence=confidence(group.people, interval.half if known else 0.1),
-        note=group.description,
+        note="; ".join(filter(None, (SHARE_OF.get(group.share_of), group.description))),
     )
     return told(figure, interval) if known else figure
 

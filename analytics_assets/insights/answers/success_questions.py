@@ -25,6 +25,11 @@ Unit = Literal["share", "mean", "count", "text"]
 LEAST_CONVERSATIONS: Final = 20
 LARGEST_PART: Final = 0.2
 DIGITS: Final = {"share": 2, "mean": 1, "count": 0, "text": 0}
+# What a share of a group is a share of, as its note begins.
+SHARE_OF: Final = {
+    "people": "of people read",
+    "conversations": "of conversations, estimated",
+}
 # Answers that say nothing in particular.
 UNSAID: Final = frozenset({"none", "other", "unclear"})
 FEWER: Final = f"fewer than {FLOOR} people"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from analytics_assets.insights.answers.success_questions import TITLES, Figure, Question
+from analytics_assets.insights.answers.success_questions import SHARE_OF, TITLES, Figure, Question
 
 # For the summary, which everybody reads: nothing about the owner alone.
 IN_SUMMARY = tuple(question for question in Question if question is not Question.OWNER)
@@ -95,7 +95,8 @@ def as_record(figure: Figure) -> dict[str, Any]:
 def _phrase(figure: Figure, is_sure_told: bool) -> str:
     inside = [interval_of(figure), "" if is_sure_told else f"confidence {figure.confidence}"]
     shown = ", ".join(part for part in inside if part)
-    return f"{name_of(figure)} {value_of(figure)}" + (f" ({shown})" if shown else "")
+    of = next((f" {words}" for words in SHARE_OF.values() if figure.note.startswith(words)), "")
+    return f"{name_of(figure)} {value_of(figure)}{of}" + (f" ({shown})" if shown else "")
 
 
 def _number(figure: Figure, value: float) -> str:

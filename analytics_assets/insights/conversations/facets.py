@@ -25,7 +25,12 @@ from analytics_assets.insights.asking.stage_run import Connect, Limits, StageRun
 from analytics_assets.insights.asking.user_keys import user_keys
 from analytics_assets.insights.conversations.facet_prompt import FACETS, Facets, transcript
 from analytics_assets.insights.conversations.facet_rules import RULES_VERSION, facets_by_rules
-from analytics_assets.insights.conversations.reading_plan import ActiveUsers, ReadingPlan, plan_day
+from analytics_assets.insights.conversations.reading_plan import (
+    ActiveUsers,
+    ReadingPlan,
+    mark_drawn,
+    plan_day,
+)
 from analytics_assets.insights.conversations.selection import Selection
 from analytics_assets.insights.providers.protocol import Provider
 from analytics_assets.insights.scrubbing.dictionary import Scrubbers
@@ -51,6 +56,7 @@ _COLUMNS = (
     "cache_key",
     "model",
     "prompt_version",
+    "stratum",
 )
 _UPSERT = sql.SQL("""
 insert into insights.conversation_facets ({columns}) {values}
@@ -69,7 +75,7 @@ _WRITE = _UPSERT.format(
     ),
     **_ROW,
 )
-_TAKEN_OVER = ("day", "conversation_id", "user_messages", "behind_since", "text_digest")
+_TAKEN_OVER = ("day", "conversation_id", "user_messages", "behind_since", "text_digest", "stratum")
 _COPY = _UPSERT.format(
     values=sql.SQL(
         "select {} from insights.conversation_facets as f "
@@ -131,7 +137,9 @@ class FacetTable:
         return self.selection.users(self.conn, day)
 
     def plan(self, day: date, users: Sequence[str]) -> None:  # noqa: ARG002 - as AnswerTable has it
-        self.plans = {day: plan_day(self.conn, self.selection, day, self.active)}
+        plan = plan_day(self.conn, self.selection, day, self.active)
+        self.plans = {day: plan}
+        mark_drawn(self.conn, day, plan)
 
     def prepare(
         self, day: date, users: Sequence[str], fingerprint: dict[str, str]
@@ -253,6 +261,7 @@ class FacetTable:
         }
 
     def _values(self, item: Item) -> dict[str, Any]:
+        plan = self.plans.get(item.day)
         return {
             "user_id": item.user_id,
             "day": item.day,
@@ -261,6 +270,7 @@ class FacetTable:
             "behind_since": None,
             "text_digest": item.digest,
             "cache_key": item.key,
+            "stratum": plan.strata.get(item.row) if plan else None,
         }
 
 

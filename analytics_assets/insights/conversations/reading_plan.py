@@ -9,6 +9,7 @@ read the rest.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -95,6 +96,23 @@ on conflict (day) do update set (tier, users, conversations, drawn, strata) =
 where (old.tier, old.users, old.conversations, old.drawn, old.strata) is distinct from
     (excluded.tier, excluded.users, excluded.conversations, excluded.drawn, excluded.strata)
 """
+_MARK = """
+with drawn as (
+    select *
+    from unnest(%(users)s::text[], %(talks)s::text[], %(strata)s::text[])
+        as d (user_id, conversation_id, stratum)
+),
+changed as (
+    select f.user_id, f.conversation_id, drawn.stratum
+    from insights.conversation_facets as f
+    left join drawn using (user_id, conversation_id)
+    where f.day = %(day)s and f.stratum is distinct from drawn.stratum
+)
+update insights.conversation_facets as f set stratum = changed.stratum
+from changed
+where f.day = %(day)s
+    and (f.user_id, f.conversation_id) = (changed.user_id, changed.conversation_id)
+"""
 _READ = (
     "select user_id, conversation_id from insights.conversation_facets "
     "where day = %s and source = 'model'"
@@ -104,13 +122,14 @@ _READ = (
 @dataclass(frozen=True)
 class ReadingPlan:
     """``drawn``: (user, conversation) a model may read that day, None: all; ``outliers``: those it
-    may read beside them, which stand for themselves alone.
+    may read beside them, which stand for themselves alone; ``strata``: what each was drawn from.
     """
 
     tier: int
     users: int
     drawn: frozenset[Place] | None = None
     outliers: frozenset[Place] = frozenset()
+    strata: Mapping[Place, str] = field(default_factory=dict)
 
     def has(self, place: Place) -> bool:
         return self.drawn is None or place in self.drawn or place in self.outliers
@@ -166,9 +185,24 @@ def plan_day(
     conn.execute(_KEEP, [day, tier, users, len(found), len(sample), Jsonb(strata)])
     if most is None:
         return ReadingPlan(tier, users)
-    drawn: frozenset[Place] = frozenset(one.unit for one in sample)  # type: ignore[misc]
+    drawn: dict[Place, str] = {one.unit: str(one.stratum) for one in sample}  # type: ignore[misc]
     of_day = sorted({user for user, *_ in found})
-    return ReadingPlan(tier, users, drawn, _outliers(conn, day, tier, of_day, drawn))
+    far = _outliers(conn, day, tier, of_day, drawn.keys())
+    return ReadingPlan(tier, users, frozenset(drawn), far, drawn)
+
+
+def mark_drawn(conn: psycopg.Connection[Any], day: date, plan: ReadingPlan) -> None:
+    """Say of the day's facets that are there already what each was drawn from."""
+    places = sorted(plan.strata)
+    conn.execute(
+        _MARK,
+        {
+            "day": day,
+            "users": [user for user, _ in places],
+            "talks": [talk for _, talk in places],
+            "strata": [plan.strata[place] for place in places],
+        },
+    )
 
 
 def _outliers(

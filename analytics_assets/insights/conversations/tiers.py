@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -28,6 +28,7 @@ OUTLIERS_A_DAY: Final[Mapping[int, int]] = {1: 0, 2: 0, 3: 200, 4: 100}
 USERS_A_DAY: Final[Mapping[int, int | None]] = {1: None, 2: None, 3: 300, 4: 0}
 NAMES_A_DAY: Final[Mapping[int, int | None]] = {1: None, 2: None, 3: 100, 4: 60}
 LEAST_OF_STRATUM: Final = 2
+BORROWED: Final = 4
 OUTLIER_QUANTILE: Final = 0.99
 Z95: Final = 1.959963984540054
 
@@ -46,6 +47,13 @@ class Drawn:
 
     unit: Hashable
     stratum: Hashable
+    weight: float
+
+
+class Stratum(NamedTuple):
+    """Units drawn of a stratum, and how many units each stands for."""
+
+    drawn: int
     weight: float
 
 
@@ -130,31 +138,42 @@ def weighted_share(sample: Sequence[Drawn], hits: Sequence[bool]) -> Interval:
     The variance is that of the strata; the interval is Wilson's at the sample size that would have
     the same variance, so that it stays within 0 and 1 and honest near its ends.
     """
-    strata: dict[Hashable, list[bool]] = defaultdict(list)
+    counted: Counter[Hashable] = Counter()
+    found: Counter[Hashable] = Counter()
     weights: dict[Hashable, float] = {}
     for one, hit in zip(sample, hits, strict=True):
-        strata[one.stratum].append(hit)
+        counted[one.stratum] += 1
+        found[one.stratum] += hit
         weights[one.stratum] = one.weight
-    population = sum(weights[name] * len(found) for name, found in strata.items())
+    return share_of_strata({name: Stratum(n, weights[name]) for name, n in counted.items()}, found)
+
+
+def share_of_strata(strata: Mapping[Hashable, Stratum], hits: Mapping[Hashable, int]) -> Interval:
+    """``weighted_share`` from the number of units and hits of each stratum."""
+    population = sum(one.weight * one.drawn for one in strata.values())
     if not population:
         return wilson(0, 0)
-    share = variance = 0.0
-    pooled = sum(hits) / len(hits)
-    for name, found in strata.items():
-        n = len(found)
-        size = weights[name] * n
-        part = size / population
-        here = sum(found) / n
-        share += part * here
+    share = sum(one.weight * hits.get(name, 0) for name, one in strata.items()) / population
+    rare = min(share, 1 - share)
+    # A stratum with few hits says little about its own spread: it borrows that of all, as much as
+    # units of all that hold BORROWED hits.
+    borrowed = BORROWED / rare if rare > 0 else 0.0
+    variance = unknown = 0.0
+    for name, (n, weight) in strata.items():
+        size = weight * n
         if size <= n:
             continue
-        # A stratum of few units says little about its own spread: it borrows from all.
-        smooth = (sum(found) + 2 * pooled) / (n + 2)
-        variance += part**2 * smooth * (1 - smooth) / n * (1 - n / size)
-    if variance <= 0:
+        part = (size / population) ** 2 / n * (1 - n / size)
+        unknown += part
+        if rare > 0:
+            smooth = (hits.get(name, 0) + borrowed * share) / (n + borrowed)
+            variance += part * smooth * (1 - smooth)
+    if not unknown:
         return Interval(round(share, 4), round(share, 4), round(share, 4))
-    plain = max(share * (1 - share), pooled * (1 - pooled), 1e-9)
-    return wilson(share * plain / variance, plain / variance)
+    # The size of a plain sample as uncertain as this one. Where none or all of it are hits no
+    # spread is seen, and the strata are taken for alike.
+    alike = share * (1 - share) / variance if variance else 1 / unknown
+    return wilson(share * alike, alike)
 
 
 def far_limit(distances: Sequence[float]) -> float:

@@ -77,13 +77,19 @@ class World:
         return clustered(self.vectors)
 
 
-def clustered(vectors: Any, before: Clustering | None = None) -> Clustering:
-    """Clusters of vectors, as the pipeline makes them."""
+def clustered(
+    vectors: Any, before: Clustering | None = None, shapes: Sequence[bool] | None = None
+) -> Clustering:
+    """Clusters of vectors, as the pipeline makes them; ``shapes``: of which alone."""
     from analytics_assets.insights.vectors.clustering import Clustering
 
     arrays = {"w.vectors": vectors}
     if before is not None:
         arrays |= {"w.centroids": before.centroids, "w.numbers": before.numbers}
+    if shapes is not None:
+        import numpy as np
+
+        arrays["w.shapes"] = np.array(shapes)
     done = work("cluster", {"kinds": ["w"]}, arrays)
     return Clustering(*(done.arrays[f"w.{name}"] for name in Clustering.__dataclass_fields__))
 

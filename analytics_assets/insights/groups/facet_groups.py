@@ -9,8 +9,9 @@ row names a person, and nothing of a group below the floor is written anywhere b
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,12 @@ from psycopg import sql
 
 from analytics_assets.insights.asking.stage_run import Connect, Limits
 from analytics_assets.insights.asking.user_keys import user_keys
-from analytics_assets.insights.conversations.tiers import NAMES_A_DAY, tier_of, wilson
+from analytics_assets.insights.conversations.tiers import (
+    NAMES_A_DAY,
+    Interval,
+    tier_of,
+    wilson,
+)
 from analytics_assets.insights.groups.asking import (
     GroupRun,
     forget_names,
@@ -27,6 +33,7 @@ from analytics_assets.insights.groups.asking import (
 )
 from analytics_assets.insights.groups.grouping import (
     FLOOR_PEOPLE,
+    LEAST_PEOPLE,
     Group,
     Row,
     groups_of,
@@ -45,6 +52,7 @@ from analytics_assets.insights.groups.naming import (
 from analytics_assets.insights.groups.outcome import GroupsOutcome, KindOutcome
 from analytics_assets.insights.groups.prompts import NAME_GROUP
 from analytics_assets.insights.groups.rows import Facet, Kind, facets_of, people_of, span_of
+from analytics_assets.insights.groups.sampled import CONVERSATIONS, PEOPLE, Sample, Shares
 from analytics_assets.insights.providers.configured import configured
 from analytics_assets.insights.providers.protocol import Provider
 from analytics_assets.insights.scrubbing.dictionary import Scrubbers
@@ -73,12 +81,14 @@ TABLES = {
 LOCK = "insights.clusters"
 # Clusters and answers of older runs name nothing any more.
 KEPT = timedelta(days=35)
-TOO_FEW = "not enough people: groups need 22 who agreed to the analysis and talked in 28 days"
-LEAST_PEOPLE = 22
+TOO_FEW = (
+    f"not enough people: groups need {LEAST_PEOPLE} who agreed to the analysis and talked in 28 "
+    "days"
+)
 
 _COLUMNS = (
     "as_of_day", "label", "description", "value", "n_people", "n_conversations", "top_share",
-    "share", "share_low", "share_high", "label_source", "score",
+    "share", "share_low", "share_high", "label_source", "score", "share_of",
 )  # fmt: skip
 _BEFORE = """
 select level, number, centroid, label, description, label_source, score, prompt_version
@@ -131,6 +141,7 @@ def group_facets(
                 # What a model said before the gate may hold something of who withdrew.
                 forget_names(conn)
             facets = facets_of(conn, span_of(last_day), now)
+            sample = Sample.of(conn, span_of(last_day))
             outcome.people = people_of(facets)
         if outcome.people < LEAST_PEOPLE:
             outcome.skipped = TOO_FEW
@@ -142,7 +153,7 @@ def group_facets(
                 placed[kind] = vectors.of(kind, rows)
         outcome.vectors_made = sum(one.made for one in placed.values())
         outcome.peak_mib = max(one.peak_mib for one in placed.values())
-        _Groups(conn, outcome, provider, limits or Limits(), now).replace(of_kind, placed)
+        _Groups(conn, outcome, provider, limits or Limits(), now, sample).replace(of_kind, placed)
     return outcome
 
 
@@ -162,9 +173,21 @@ class _Groups:
     provider: Provider | None
     limits: Limits
     now: datetime
+    sample: Sample
+    # Which rows shape groups, of kinds that the sample has a say in.
+    shaping: dict[Kind, list[bool]] = field(default_factory=dict)
+    shares: Shares = field(init=False)
 
     def replace(self, of_kind: dict[Kind, list[Facet]], placed: dict[Kind, Placed]) -> None:
         before = {kind: self._before(kind) for kind in Kind}
+        self.shares = Shares(self.sample, of_kind[Kind.USE_CASE])
+        for kind, facets in of_kind.items():
+            self.outcome.kinds[kind] = KindOutcome(facets=len(facets))
+            shapes, why_all = self.sample.shaping(facets)
+            self.outcome.kinds[kind].why_all_shape = why_all
+            if shapes is not None:
+                self.shaping[kind] = shapes
+                self.outcome.kinds[kind].nearest = shapes.count(False)
         clusterings = self._clustered(of_kind, placed, before)
         with self.conn.transaction():
             scrubber = Scrubbers(self.conn).of(
@@ -213,6 +236,8 @@ class _Groups:
         before: dict[Kind, list[tuple[Any, ...]]],
     ) -> dict[Kind, Clustering]:
         """All kinds in one short-lived process."""
+        import numpy as np
+
         from analytics_assets.insights.vectors.clustering import Clustering
 
         wanted = [kind for kind, rows in of_kind.items() if len(rows) >= FLOOR_PEOPLE]
@@ -221,10 +246,10 @@ class _Groups:
         arrays: dict[str, Any] = {}
         for kind in wanted:
             arrays[f"{kind}.vectors"] = placed[kind].vectors
+            if kind in self.shaping:
+                arrays[f"{kind}.shapes"] = np.array(self.shaping[kind])
             old = [row for row in before[kind] if row[0] == "cluster"]
             if old:
-                import numpy as np
-
                 arrays[f"{kind}.centroids"] = centroids_of([row[2] for row in old])
                 arrays[f"{kind}.numbers"] = np.array([row[1] for row in old])
         done = work("cluster", {"kinds": wanted}, arrays)
@@ -245,13 +270,17 @@ class _Groups:
         clustering: Clustering | None,
         before: list[tuple[Any, ...]],
     ) -> _Made:
-        outcome = self.outcome.kinds[kind] = KindOutcome(facets=len(facets))
+        outcome = self.outcome.kinds[kind]
         if clustering is None:
             outcome.ungrouped = len(facets)
             return _Made(kind, [], [])
-        rows = [Row(facet.person, facet.conversation_id) for facet in facets]
+        shapes = self.shaping.get(kind, [True] * len(facets))
+        rows = [
+            Row(facet.person, facet.conversation_id, does)
+            for facet, does in zip(facets, shapes, strict=True)
+        ]
         groups, _ = groups_of(clustering, rows)
-        named = [_to_name(group, facets, placed) for group in groups]
+        named = [_to_name(group, facets, placed, shapes) for group in groups]
         described(named, kind)
         old = [row for row in before if row[0] == "group"]
         with self.conn.transaction():
@@ -290,17 +319,25 @@ class _Groups:
         found = []
         for label, group in sorted(merged.items()):
             name = by_label[label]
-            values = [facets[place].value(kind) for place in group.members]
-            value, _ = top_share_by_value({one: values.count(one) for one in set(values)})
-            share = wilson(group.size.people, self.outcome.people)
+            values = Counter(
+                facets[place].value(kind) for place in group.members if rows[place].shapes
+            )
+            value, _ = top_share_by_value(values)
+            share, share_of = self._share(kind, [facets[place] for place in group.members])
             found.append(
                 (
                     self.outcome.day, label, name.description, value, group.size.people,
                     group.size.conversations, round(group.size.top_share, 3), share.estimate,
-                    share.low, share.high, name.source, name.score,
+                    share.low, share.high, name.source, name.score, share_of,
                 )
             )  # fmt: skip
         return found
+
+    def _share(self, kind: Kind, members: Sequence[Facet]) -> tuple[Interval, str]:
+        """People are not what was sampled: where days were, the share is one of conversations."""
+        if kind in self.shaping and self.shares.strata:
+            return self.shares.share(members), CONVERSATIONS
+        return wilson(people_of(members), self.outcome.people), PEOPLE
 
     def _kept(
         self,
@@ -347,9 +384,12 @@ class _Groups:
             cursor.executemany(_KEEP_CLUSTER, made.clusters)
 
 
-def _to_name(group: Group, facets: Sequence[Facet], placed: Placed) -> ToName:
+def _to_name(
+    group: Group, facets: Sequence[Facet], placed: Placed, shapes: Sequence[bool]
+) -> ToName:
+    """The group with what may be said of it: by the rows that shape it alone."""
     from analytics_assets.insights.vectors.embedding import unit
 
-    members = list(group.members)
+    members = [place for place in group.members if shapes[place]]
     vectors = unit(placed.vectors[members].astype("float32"))
     return ToName(group, centroid_of(vectors), [facets[place] for place in members], vectors)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from analytics_assets.privacy.plan import FLOOR
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 FLOOR_PEOPLE = FLOOR + 1
 FLOOR_CONVERSATIONS = 20
+# Two groups of the floor's: with fewer there is nothing to tell apart.
+LEAST_PEOPLE = 2 * FLOOR_PEOPLE
 MAX_SHARE = 0.2
 
 
@@ -30,22 +32,37 @@ def told_people(count: int) -> int | str:
 
 @dataclass(frozen=True)
 class Row:
-    """One clustered line: whose it is, and of which conversation."""
+    """One clustered line: whose it is, and of which conversation.
+
+    What is said of a group is said by rows that shape it; others count and say nothing.
+    """
 
     person: str
     conversation: Hashable
+    shapes: bool = True
 
 
 @dataclass(frozen=True)
 class Size:
-    """People, conversations, and the share of them that the busiest person has."""
+    """People, conversations, and the share of them that the busiest person has.
+
+    ``shaped``: the same of the rows that shape, where not all do.
+    """
 
     people: int
     conversations: int
     top_share: float
+    shaped: Size | None = None
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> Size:
+        everyone = list(rows)
+        shaping = [row for row in everyone if row.shapes]
+        whole = cls._of(everyone)
+        return whole if len(shaping) == len(everyone) else replace(whole, shaped=cls._of(shaping))
+
+    @classmethod
+    def _of(cls, rows: Iterable[Row]) -> Size:
         talks = Counter(person for person, _ in {(row.person, row.conversation) for row in rows})
         total = sum(talks.values())
         return cls(len(talks), total, max(talks.values()) / total if total else 1.0)
@@ -56,6 +73,8 @@ class Size:
             self.people >= FLOOR_PEOPLE
             and self.conversations >= FLOOR_CONVERSATIONS
             and self.top_share <= MAX_SHARE
+            # Else a text would be about the few that were read, however many it is told of.
+            and (self.shaped is None or self.shaped.stands)
         )
 
 

@@ -17,13 +17,19 @@ from analytics_assets.insights.vectors.embedding import HASHED_WORDS
 
 @dataclass
 class KindOutcome:
-    """What became of one kind; rows are facets."""
+    """What became of one kind; rows are facets.
+
+    ``nearest``: those that shaped no cluster; ``why_all_shape``: why all do, though days were
+    sampled.
+    """
 
     facets: int = 0
     clusters: int = 0
     groups: int = 0
     ungrouped: int = 0
     by_model: int = 0
+    nearest: int = 0
+    why_all_shape: str | None = None
 
 
 @dataclass
@@ -52,6 +58,10 @@ class GroupsOutcome:
             "facets": told_people(sum(one.facets for one in shown)),
             "facets_in_no_group": told_people(sum(one.ungrouped for one in shown)),
         }
+        if any(one.nearest for one in shown):
+            found["facets_by_nearest_cluster"] = told_people(sum(one.nearest for one in shown))
+        if why := next((one.why_all_shape for one in shown if one.why_all_shape), None):
+            found["not_from_the_sample"] = why
         if kind is None:
             found |= {
                 "people": told_people(self.people),

@@ -20,7 +20,13 @@ from analytics_assets.insights.asking.stage_run import Connect, Limits
 from analytics_assets.insights.conversations.taxonomy import Outcome, Segment, Task, Topic
 from analytics_assets.insights.groups.asking import Asked, GroupRun, Question, told
 from analytics_assets.insights.groups.gate import PASSING_SCORE, Leaks
-from analytics_assets.insights.groups.grouping import FLOOR_PEOPLE, Row, Size, told_people
+from analytics_assets.insights.groups.grouping import (
+    FLOOR_PEOPLE,
+    LEAST_PEOPLE,
+    Row,
+    Size,
+    told_people,
+)
 from analytics_assets.insights.groups.prompts import (
     AUDIT_TEXT,
     DESCRIBE_PERSONA,
@@ -43,7 +49,6 @@ SEGMENTS, PERSONAS = "insights.segments", "insights.personas"
 MIXED, OCCASIONAL = "mixed", "occasional"
 LEAST_CONVERSATIONS = 2  # fewer say nothing about what somebody comes for
 MOST_PERSONAS = 6
-LEAST_PEOPLE = 22
 PEOPLE_PER_CLUSTER = 8  # small ones are merged by name, or not told
 FOCUS = 0.4  # of a persona's conversations, to be named by their topic
 TASK_WEIGHT = 0.3

@@ -42,7 +42,8 @@ accounts as (
 select
     f.user_id, coalesce(a.person, f.user_id) as person, f.day, f.conversation_id,
     f.task, f.topic, f.outcome, f.friction, f.sentiment, f.feature_request,
-    f.summary, f.wish, f.source, f.text_digest, f.user_messages
+    f.summary, f.wish, f.source, f.text_digest, f.user_messages,
+    f.stratum
 from insights.conversation_facets as f
 join consenting using (user_id)
 -- Of many applications nothing is known of accounts but their ids.
@@ -80,6 +81,7 @@ class Facet:
     source: str
     text_digest: str
     user_messages: int
+    stratum: str | None = None
 
     @property
     def by_model(self) -> bool:

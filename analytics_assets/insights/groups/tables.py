@@ -26,7 +26,7 @@ _TABLES: Final = {
 
 @dataclass(frozen=True)
 class Group:
-    """One group of the newest day or month that has any; a share is of all people read."""
+    """One group of the newest day or month that has any; ``share_of``: people or conversations."""
 
     name: str
     description: str
@@ -35,6 +35,7 @@ class Group:
     share: float | None
     low: float | None
     high: float | None
+    share_of: str = ""
 
 
 def groups(conn: psycopg.Connection[Any], table: str, before: date) -> list[Group]:
@@ -58,6 +59,7 @@ def groups(conn: psycopg.Connection[Any], table: str, before: date) -> list[Grou
             found.get("share"),
             found.get("share_low"),
             found.get("share_high"),
+            str(found.get("share_of") or ""),
         )
         for (found,) in conn.execute(query, [before, FLOOR])
     ]

@@ -7,7 +7,7 @@ that is still there in the next run keeps its number, so that names do not churn
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from analytics_assets.insights.conversations.tiers import far_limit
@@ -76,6 +76,28 @@ def cluster(
     numbers = _aligned(centroids, before, before_numbers)
     far = far_limit(distances(distinct, centroids)[place_of_row].tolist()) if len(vectors) else 2.0
     return Clustering(labels[place_of_row], numbers, centroids, _tree(centroids), far)
+
+
+def with_rest(found: Clustering, vectors: Any, shapes: NDArray[np.bool_]) -> Clustering:
+    """Clusters of the rows that shape them, with labels for all rows of ``vectors``.
+
+    The others, of any length and precision, get the cluster nearest to them and move nothing; only
+    ``far`` is about all, since what is unlike all of them is looked for among all.
+    """
+    import numpy as np
+
+    from analytics_assets.insights.vectors.embedding import unit
+
+    labels = np.empty(len(vectors), dtype=np.int64)
+    apart = np.empty(len(vectors), dtype=np.float32)
+    for start in range(0, len(vectors), CHUNK):
+        # One block at a time in full precision: the others are most of the rows.
+        block = unit(vectors[start : start + CHUNK].astype(np.float32))
+        place, cosines = nearest(block, found.centroids)
+        labels[start : start + CHUNK] = place
+        apart[start : start + CHUNK] = (1.0 - cosines).round(DISTANCE_DIGITS)
+    labels[shapes] = found.labels
+    return replace(found, labels=labels, far=far_limit(apart.tolist()))
 
 
 def nearest(vectors: Vectors, centroids: Vectors) -> tuple[Numbers, Vectors]:

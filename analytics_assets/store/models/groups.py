@@ -16,6 +16,7 @@ from sqlalchemy import (
     Numeric,
     SmallInteger,
     Table,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -126,12 +127,18 @@ def _group_table(name: str, value: str, comment: str) -> Table:
         Column("n_people", Integer, nullable=False, comment="Distinct people; more than 10."),
         Column("n_conversations", Integer, nullable=False, comment="Conversations; 20 or more."),
         Column("top_share", Numeric, nullable=False, comment="Of the busiest person; to 0.2."),
-        Column("share", Numeric, nullable=False, comment="Of all people read, estimated."),
+        Column("share", Numeric, nullable=False, comment="Of what share_of says, estimated."),
         Column("share_low", Numeric, nullable=False, comment="Lower end, 95 %."),
         Column("share_high", Numeric, nullable=False, comment="Upper end, 95 %."),
         text_column("label_source", "model, terms (words of many) or taxonomy (closed lists)."),
         Column("score", SmallInteger, nullable=False, comment="The auditor's, 4 or 5."),
+        text_column(
+            "share_of",
+            "people: all who were read; conversations: of days that were sampled.",
+            server_default=text("'people'"),
+        ),
         *_floor(),
+        CheckConstraint("share_of in ('people', 'conversations')", name="share_of"),
         schema="insights",
         comment=comment,
     )

@@ -58,6 +58,11 @@ conversation_facets = Table(
     text_column("model", "The model, or the version of the rules."),
     text_column("prompt_version", "Version of the instructions."),
     recorded_now("created_at", "When it was last written."),
+    text_column(
+        "stratum",
+        "Of a day that was sampled: what it was drawn from; empty where not drawn.",
+        nullable=True,
+    ),
     CheckConstraint("source in ('model', 'rules')", name="source"),
     CheckConstraint("source = 'model' or behind_since is not null", name="rules_since"),
     CheckConstraint("sentiment between 1 and 5", name="sentiment"),
