@@ -6,7 +6,8 @@ from random import Random
 
 import pytest
 
-from analytics_assets.insights.answers.intervals import (
+from analytics_assets.insights.answers.success_questions import Question, about_group, counted
+from analytics_assets.insights.intervals import (
     Interval,
     Sums,
     confidence,
@@ -14,7 +15,6 @@ from analytics_assets.insights.answers.intervals import (
     ratio,
     wilson,
 )
-from analytics_assets.insights.answers.success_questions import Question, about_group, counted
 
 
 def sums_of(people: list[tuple[int, int]]) -> Sums:

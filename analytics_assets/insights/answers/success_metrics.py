@@ -17,7 +17,6 @@ import psycopg
 from psycopg.rows import class_row
 
 from analytics_assets.insights.answers import success_sums as sums
-from analytics_assets.insights.answers.intervals import Confidence, Interval, Sums, Z, confidence
 from analytics_assets.insights.answers.success_owner import compared, owner_figures
 from analytics_assets.insights.answers.success_questions import (
     SHARE_OF,
@@ -31,6 +30,7 @@ from analytics_assets.insights.answers.success_questions import (
     told,
 )
 from analytics_assets.insights.groups.tables import Group, groups
+from analytics_assets.insights.intervals import Confidence, Interval, Sums, Z, confidence
 from analytics_assets.insights.summary.text import FLOOR
 from analytics_assets.store.database import lock_table, table_exists
 from analytics_assets.windows import Window

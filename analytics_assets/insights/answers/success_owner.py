@@ -11,15 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from analytics_assets.insights.answers.intervals import (
-    Confidence,
-    Interval,
-    Sums,
-    confidence,
-    difference,
-    ratio,
-    wilson,
-)
 from analytics_assets.insights.answers.success_questions import (
     FEWER,
     UNSAID,
@@ -30,6 +21,15 @@ from analytics_assets.insights.answers.success_questions import (
     told,
 )
 from analytics_assets.insights.answers.success_sums import Talked
+from analytics_assets.insights.intervals import (
+    Confidence,
+    Interval,
+    Sums,
+    confidence,
+    difference,
+    ratio,
+    wilson,
+)
 from analytics_assets.insights.summary.text import FLOOR
 
 SHARES: Final = (

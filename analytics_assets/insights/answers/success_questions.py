@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Literal
 
-from analytics_assets.insights.answers.intervals import (
+from analytics_assets.insights.intervals import (
     Confidence,
     Interval,
     Sums,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, NamedTuple
 
-from analytics_assets.insights.answers import intervals
+from analytics_assets.insights import intervals
 
 BOUNDS: Final = (100, 1_000, 10_000)
 HYSTERESIS: Final = 0.1
