@@ -159,7 +159,7 @@ def _sources(settings: Settings) -> Finding:
 
 
 def _model(settings: Settings) -> Finding:
-    from analytics_assets.insights.providers.configured import configured
+    from analytics_assets.insights.asking.configured import configured
 
     model = configured(settings)
     if model.provider is None:

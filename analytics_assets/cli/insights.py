@@ -171,9 +171,9 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """How well conversations are read and grouped, measured on a company whose truth is known."""
+    from analytics_assets.insights.asking.configured import configured
     from analytics_assets.insights.evaluation.report import measured
     from analytics_assets.insights.evaluation.world import generated
-    from analytics_assets.insights.providers.configured import configured
     from analytics_assets.insights.providers.pricing import cost_micros
     from analytics_assets.insights.vectors.workshop import WorkshopError
 

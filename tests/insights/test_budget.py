@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 
 from analytics_assets.cli.main import app
 from analytics_assets.insights.asking.budget import OVER_DAILY, OVER_MONTHLY, Budget, spent
+from analytics_assets.insights.asking.configured import configured
 from analytics_assets.insights.asking.stage_run import Limits
 from analytics_assets.insights.conversations.facet_prompt import FACETS
-from analytics_assets.insights.providers.configured import configured
 from analytics_assets.insights.providers.pricing import price_of
 from analytics_assets.settings import load_settings
 from analytics_assets.store.database import Database

@@ -11,9 +11,9 @@ from insights_company import DAY, NEXT, NOW, ONE_AT_A_TIME, Analysis, Company
 from servers import gemini as wire
 from servers.gemini import GeminiServer
 
+from analytics_assets.insights.asking.configured import NO_KEY
 from analytics_assets.insights.asking.outcome import StageOutcome
 from analytics_assets.insights.conversations.facets import read_window
-from analytics_assets.insights.providers.configured import NO_KEY
 from analytics_assets.insights.scrubbing.lexicon import fold
 from analytics_assets.settings import load_settings
 from analytics_assets.windows import Window

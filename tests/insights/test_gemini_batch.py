@@ -16,13 +16,13 @@ from servers.gemini import GeminiServer
 
 from analytics_assets.insights.asking.batching import BatchLimits
 from analytics_assets.insights.asking.budget import Budget, spent
+from analytics_assets.insights.asking.configured import configured
 from analytics_assets.insights.asking.outcome import StageOutcome
 from analytics_assets.insights.asking.stage_run import Limits
 from analytics_assets.insights.asking.wording import worded
 from analytics_assets.insights.conversations.facets import read_conversations
 from analytics_assets.insights.conversations.preview import preview
 from analytics_assets.insights.conversations.reading_plan import ReadingPlan
-from analytics_assets.insights.providers.configured import configured
 from analytics_assets.insights.providers.gemini_batch import GeminiBatchProvider
 from analytics_assets.insights.providers.pricing import price_of
 from analytics_assets.settings import load_settings

@@ -18,9 +18,9 @@ from servers import gemini as wire
 from servers.gemini import GeminiServer
 
 from analytics_assets.insights.asking.asker import Asker, Reply
+from analytics_assets.insights.asking.configured import configured
 from analytics_assets.insights.conversations.facet_prompt import FACETS, Facets
 from analytics_assets.insights.conversations.facets import read_window
-from analytics_assets.insights.providers.configured import configured
 from analytics_assets.insights.providers.google_generativeai import GoogleGenerativeAiProvider
 from analytics_assets.insights.providers.google_generativeai_setup import SetupFailed, install
 from analytics_assets.insights.providers.pacing import Pacer

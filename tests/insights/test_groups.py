@@ -12,11 +12,11 @@ from insights_company import FAST, Company, provider_of
 from servers.gemini import GeminiServer
 
 from analytics_assets.insights.groups import facet_groups as groups
+from analytics_assets.insights.groups import facet_vectors as vectors
 from analytics_assets.insights.groups import personas
 from analytics_assets.insights.groups.facet_groups import TOO_FEW, group_facets, group_window
 from analytics_assets.insights.groups.outcome import GroupsOutcome
 from analytics_assets.insights.groups.personas import PersonasOutcome, find_personas, persona_window
-from analytics_assets.insights.vectors import facet_vectors as vectors
 from analytics_assets.insights.vectors import workshop
 from analytics_assets.insights.vectors.embedding import HASHED_WORDS
 from analytics_assets.settings import load_settings

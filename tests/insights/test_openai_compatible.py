@@ -13,9 +13,9 @@ from insights_company import DAY, NOW, Company
 from servers.openai import OpenAiServer, Scripted, completion
 
 from analytics_assets.insights.asking.asker import Asker, Reply
+from analytics_assets.insights.asking.configured import configured
 from analytics_assets.insights.conversations.facet_prompt import FACETS
 from analytics_assets.insights.conversations.facets import read_window
-from analytics_assets.insights.providers.configured import configured
 from analytics_assets.insights.providers.openai_compatible import OpenAiCompatibleProvider
 from analytics_assets.insights.providers.pacing import Pacer
 from analytics_assets.insights.providers.protocol import Usage

@@ -8,7 +8,7 @@ from insights_company import DAY, NEXT, NOW, Analysis, Company
 from servers import gemini as wire
 from servers.gemini import GeminiServer
 
-from analytics_assets.insights.providers.configured import NO_KEY
+from analytics_assets.insights.asking.configured import NO_KEY
 from analytics_assets.insights.users.analysis import analyse_window
 from analytics_assets.settings import load_settings
 from analytics_assets.windows import Window

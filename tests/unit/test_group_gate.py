@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from analytics_assets.insights.conversations.taxonomy import FeatureRequest, Friction, Task, Topic
 from analytics_assets.insights.evaluation.auditor import EDITS, GOOD, RIGHT, edited_pairs, measure
 from analytics_assets.insights.groups.gate import Leaks, audit_by_rules, unlisted_names
 from analytics_assets.insights.groups.personas import by_rules, focus_of
 from analytics_assets.insights.scrubbing.lexicon import Lexicon
 from analytics_assets.insights.scrubbing.scrubber import Scrubber
+from analytics_assets.insights.taxonomy import FeatureRequest, Friction, Task, Topic
 
 KNOWN = Scrubber(Lexicon.of([("name", "Mara Lindqvist"), ("repository", "acme/widget-api")]))
 LINES = ["U wanted to merge the quarterly numbers of two plants.", "U asked for exports."]

@@ -7,9 +7,9 @@ import random
 import numpy as np
 import pytest
 
+from analytics_assets.insights.floor import FLOOR_PEOPLE
 from analytics_assets.insights.groups.grouping import (
     FLOOR_CONVERSATIONS,
-    FLOOR_PEOPLE,
     MAX_SHARE,
     Group,
     Row,

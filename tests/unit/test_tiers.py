@@ -16,13 +16,12 @@ from analytics_assets.insights.conversations.tiers import (
     allocated,
     chosen,
     draw,
-    far_limit,
-    outliers,
     tier_of,
     weighted_share,
     wilson,
 )
 from analytics_assets.insights.groups.prompts import SAMPLES
+from analytics_assets.insights.vectors.far import far_limit, outliers
 
 
 @pytest.mark.parametrize(

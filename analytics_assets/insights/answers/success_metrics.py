@@ -29,9 +29,9 @@ from analytics_assets.insights.answers.success_questions import (
     rounded_people,
     told,
 )
+from analytics_assets.insights.floor import FLOOR_PEOPLE
 from analytics_assets.insights.groups.tables import Group, groups
 from analytics_assets.insights.intervals import Confidence, Interval, Sums, Z, confidence
-from analytics_assets.insights.summary.text import FLOOR
 from analytics_assets.store.database import lock_table, table_exists
 from analytics_assets.windows import Window
 
@@ -201,7 +201,11 @@ class _Week:
         ]
         shown = [figure for figure in found if figure.value is not None][:most]
         if not shown:
-            why = NO_FACETS if not self.all.people else f"no {metric} is shared by {FLOOR} people"
+            why = (
+                NO_FACETS
+                if not self.all.people
+                else f"no {metric} is shared by {FLOOR_PEOPLE} people"
+            )
             yield missing(question, why, name or metric)
         yield from shown
 
@@ -262,7 +266,7 @@ class _Week:
             yield from self._predicted(question, found)
         if (
             found is not None
-            and found.people >= FLOOR
+            and found.people >= FLOOR_PEOPLE
             and model is not None
             and model.auc is not None
         ):
@@ -289,7 +293,7 @@ class _Week:
 
     def _predicted(self, question: Question, found: sums.Predicted) -> Iterator[Figure]:
         sure = confidence(found.people, 0.0) if found.calibrated else Confidence.LOW
-        if found.people >= FLOOR:
+        if found.people >= FLOOR_PEOPLE:
             half = Z * sqrt(found.variance)
             figure = Figure(
                 question,

@@ -21,6 +21,7 @@ from analytics_assets.insights.answers.success_questions import (
     told,
 )
 from analytics_assets.insights.answers.success_sums import Talked
+from analytics_assets.insights.floor import FLOOR_PEOPLE
 from analytics_assets.insights.intervals import (
     Confidence,
     Interval,
@@ -30,7 +31,6 @@ from analytics_assets.insights.intervals import (
     ratio,
     wilson,
 )
-from analytics_assets.insights.summary.text import FLOOR
 
 SHARES: Final = (
     ("achieved", "got it done"),
@@ -52,8 +52,8 @@ def owner_figures(talked: Talked, *, guessed: bool) -> Iterator[Figure]:
     if ("all", "") not in owner:
         yield missing(Question.OWNER, OWNER_UNREAD)
         return
-    if others.get(("all", ""), Sums()).people < FLOOR:
-        yield missing(Question.OWNER, f"fewer than {FLOOR} others to compare with")
+    if others.get(("all", ""), Sums()).people < FLOOR_PEOPLE:
+        yield missing(Question.OWNER, f"fewer than {FLOOR_PEOPLE} others to compare with")
         return
     for metric, name in SHARES:
         yield from _share(name, owner.get((metric, "")), others.get((metric, "")), guessed=guessed)
@@ -100,7 +100,7 @@ def _share(
     )
     yield ours
     group = about_group(Question.OWNER, name, theirs, conversations=int(theirs.n), guessed=guessed)
-    if is_part and theirs.having < FLOOR:
+    if is_part and theirs.having < FLOOR_PEOPLE:
         group = replace(
             group, value=None, low=None, high=None, confidence=Confidence.NONE, note=FEWER
         )

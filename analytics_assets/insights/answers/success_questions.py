@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Literal
 
+from analytics_assets.insights.floor import FLOOR_PEOPLE, STEP
 from analytics_assets.insights.intervals import (
     Confidence,
     Interval,
@@ -19,7 +20,6 @@ from analytics_assets.insights.intervals import (
     confidence,
     ratio,
 )
-from analytics_assets.insights.summary.text import FLOOR, STEP
 
 Unit = Literal["share", "mean", "count", "text"]
 LEAST_CONVERSATIONS: Final = 20
@@ -32,8 +32,8 @@ SHARE_OF: Final = {
 }
 # Answers that say nothing in particular.
 UNSAID: Final = frozenset({"none", "other", "unclear"})
-FEWER: Final = f"fewer than {FLOOR} people"
-ALL_BUT_FEW: Final = f"all but fewer than {FLOOR} people"
+FEWER: Final = f"fewer than {FLOOR_PEOPLE} people"
+ALL_BUT_FEW: Final = f"all but fewer than {FLOOR_PEOPLE} people"
 THIN: Final = "too few conversations, or one person has most of them"
 
 
@@ -81,8 +81,8 @@ class Figure:
 
 
 def rounded_people(people: int) -> int:
-    """As told: FLOOR where that is all that may be said, else to the STEP below; 0 below FLOOR."""
-    return 0 if people < FLOOR else max(FLOOR, people - people % STEP)
+    """As told: the floor where that is all that may be said, else to the STEP below; else 0."""
+    return 0 if people < FLOOR_PEOPLE else max(FLOOR_PEOPLE, people - people % STEP)
 
 
 def missing(question: Question, why: str, metric: str = "missing") -> Figure:
@@ -111,7 +111,11 @@ def about_group(
     """
     group = sums.having if label or of_people else sums.people
     others = sums.people - sums.having
-    small = group < FLOOR or sums.people < FLOOR or (of_people and 0 < others < FLOOR)
+    small = (
+        group < FLOOR_PEOPLE
+        or sums.people < FLOOR_PEOPLE
+        or (of_people and 0 < others < FLOOR_PEOPLE)
+    )
     thin = bool(label) and not of_people and sums.a < LEAST_CONVERSATIONS
     ruled = bool(label) and not of_people and sums.largest > LARGEST_PART * sums.a
     figure = Figure(
@@ -124,7 +128,7 @@ def about_group(
     )
     if small or thin or ruled or not sums.n:
         why = FEWER if small else THIN
-        if small and of_people and group >= FLOOR:
+        if small and of_people and group >= FLOOR_PEOPLE:
             why = ALL_BUT_FEW
         return replace(figure, note=why)
     found = ratio(sums, *span)
@@ -151,9 +155,9 @@ def counted(
     Parts of fewer than 11 people are not told, nor the smallest other one where those that are
     hidden would together be fewer: the rest would give them away.
     """
-    hidden = {label for label, count in parts.items() if count < FLOOR}
+    hidden = {label for label, count in parts.items() if count < FLOOR_PEOPLE}
     for label in sorted(parts, key=lambda one: parts[one]):
-        if 0 < sum(parts[one] for one in hidden) < FLOOR:
+        if 0 < sum(parts[one] for one in hidden) < FLOOR_PEOPLE:
             hidden.add(label)
     of = rounded_people(sum(parts.values()))
     return [

@@ -14,7 +14,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from analytics_assets.insights.conversations.selection import CONSENTING
+from analytics_assets.insights.consent import CONSENTING
 from analytics_assets.insights.intervals import Sums
 
 # Each conversation brings hits and what they are hits among; a labelled metric is among all.

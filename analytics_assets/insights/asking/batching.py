@@ -12,12 +12,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from time import monotonic
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from analytics_assets.insights.asking.asker import Reply, validated
 from analytics_assets.insights.asking.batch_ledger import (
@@ -31,6 +31,7 @@ from analytics_assets.insights.asking.batch_ledger import (
 from analytics_assets.insights.providers.protocol import (
     NO_USAGE,
     Answer,
+    BatchProvider,
     ProviderError,
     RefusedError,
     Request,
@@ -43,36 +44,6 @@ MAX_ITEMS = 300
 MAX_BYTES = 15_000_000
 # Answered so, a batch was not taken; any other failure leaves that open.
 _NOT_TAKEN = frozenset({"rate_limited", "unreachable"})
-
-
-@dataclass(frozen=True)
-class BatchResult:
-    """A job: whether it has ended, why it failed, and its answers by the key of each question.
-
-    ``lost``: the vendor does not know it any more, and may have charged for it.
-    """
-
-    ended: bool
-    failed: str | None = None
-    lost: bool = False
-    answers: dict[str, Answer | ProviderError] = field(default_factory=dict)
-
-
-@runtime_checkable
-class BatchProvider(Protocol):
-    """A model that takes batches. All raise ProviderError."""
-
-    async def create_batch(self, name: str, requests: Sequence[tuple[str, Request]]) -> str:
-        """Send once, without repeating; returns the provider's own name of the job."""
-        ...
-
-    async def find_batches(self, names: Collection[str]) -> dict[str, str]:
-        """The provider's own names of those of ``names`` it has."""
-        ...
-
-    async def read_batch(self, job: str) -> BatchResult: ...
-
-    async def delete_batch(self, job: str) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from functools import cache
 from typing import Any
 
 from analytics_assets.insights.asking.stage import Stage
-from analytics_assets.insights.conversations.taxonomy import TAXONOMY_VERSION
 from analytics_assets.insights.providers.json_schema import schema_of
 from analytics_assets.insights.scrubbing.scrubber import SCRUBBER_VERSION
+from analytics_assets.insights.taxonomy import TAXONOMY_VERSION
 
 
 def cache_key(

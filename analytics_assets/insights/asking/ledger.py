@@ -17,7 +17,7 @@ import psycopg
 
 from analytics_assets.insights.asking.asker import Reply
 from analytics_assets.insights.asking.budget import Budget
-from analytics_assets.insights.conversations.selection import consents
+from analytics_assets.insights.consent import consents
 from analytics_assets.insights.providers.pricing import Price, cost_micros
 
 WITHDRAWN = "consent_withdrawn"

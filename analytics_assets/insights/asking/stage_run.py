@@ -20,7 +20,7 @@ from analytics_assets.insights.asking.answer_table import AnswerTable, Item
 from analytics_assets.insights.asking.asker import Asker, Reply
 from analytics_assets.insights.asking.batch_ledger import BatchLedger
 from analytics_assets.insights.asking.batch_round import BatchRound
-from analytics_assets.insights.asking.batching import Batcher, BatchLimits, BatchProvider, reply_of
+from analytics_assets.insights.asking.batching import Batcher, BatchLimits, reply_of
 from analytics_assets.insights.asking.budget import Budget, why_exceeded
 from analytics_assets.insights.asking.ledger import WITHDRAWN, Ledger
 from analytics_assets.insights.asking.outcome import StageOutcome
@@ -36,7 +36,12 @@ from analytics_assets.insights.providers.context_cache import (
 )
 from analytics_assets.insights.providers.pacing import Pacer
 from analytics_assets.insights.providers.pricing import Price, cost_micros
-from analytics_assets.insights.providers.protocol import NO_USAGE, Provider, ProviderError
+from analytics_assets.insights.providers.protocol import (
+    NO_USAGE,
+    BatchProvider,
+    Provider,
+    ProviderError,
+)
 from analytics_assets.insights.scrubbing.scrubber import Scrubber
 from analytics_assets.windows import Window
 

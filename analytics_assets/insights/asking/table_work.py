@@ -16,7 +16,7 @@ import psycopg
 from analytics_assets.insights.asking.answer_table import AnswerTable, Item, Known
 from analytics_assets.insights.asking.asker import Reply
 from analytics_assets.insights.asking.ledger import Asked, Ledger
-from analytics_assets.insights.conversations.selection import consenting_of, consents
+from analytics_assets.insights.consent import consenting_of, consents
 from analytics_assets.insights.scrubbing.scrubber import Scrubber
 from analytics_assets.store.database import lock_table
 

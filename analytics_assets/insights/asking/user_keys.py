@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from analytics_assets.insights.conversations.selection import CONSENTING
+from analytics_assets.insights.consent import CONSENTING
 
 KEY_BYTES = 32
 

@@ -13,14 +13,14 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from analytics_assets.insights.asking.stage import CANARY, Stage, shortened
-from analytics_assets.insights.conversations.taxonomy import (
+from analytics_assets.insights.providers.protocol import GenerationConfig
+from analytics_assets.insights.taxonomy import (
     FeatureRequest,
     Friction,
     Outcome,
     Task,
     Topic,
 )
-from analytics_assets.insights.providers.protocol import GenerationConfig
 
 MAX_TRANSCRIPT_CHARS = 12_000
 MAX_USER_MESSAGE_CHARS = 4_000

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from analytics_assets.insights.conversations.facet_prompt import Facets, sentences
-from analytics_assets.insights.conversations.taxonomy import (
+from analytics_assets.insights.taxonomy import (
     FeatureRequest,
     Friction,
     Outcome,

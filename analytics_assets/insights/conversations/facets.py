@@ -292,7 +292,7 @@ def facets_of_users(
 
 def read_window(database: Database, window: Window, settings: Settings) -> StageOutcome:
     """Bring ``insights.conversation_facets`` of the window up to date as the settings say."""
-    from analytics_assets.insights.providers.configured import configured
+    from analytics_assets.insights.asking.configured import configured
     from analytics_assets.insights.scrubbing.ner import closing, recogniser_of
 
     model = configured(settings)

@@ -16,12 +16,13 @@ import psycopg
 from psycopg.rows import dict_row
 
 from analytics_assets.insights.asking.answer_table import Item
+from analytics_assets.insights.asking.configured import configured
 from analytics_assets.insights.asking.stage_run import StageRun
+from analytics_assets.insights.consent import consents
 from analytics_assets.insights.conversations.facet_prompt import FACETS
 from analytics_assets.insights.conversations.facet_rules import facets_by_rules
 from analytics_assets.insights.conversations.facets import FACET_COLUMNS, FacetTable
-from analytics_assets.insights.conversations.selection import Selection, consents
-from analytics_assets.insights.providers.configured import configured
+from analytics_assets.insights.conversations.selection import Selection
 from analytics_assets.insights.scrubbing.ner import recogniser_of
 from analytics_assets.windows import Window
 

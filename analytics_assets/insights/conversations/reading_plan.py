@@ -20,7 +20,8 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from analytics_assets.insights.conversations.selection import CONSENTING, Selection
+from analytics_assets.insights.consent import CONSENTING
+from analytics_assets.insights.conversations.selection import Selection
 from analytics_assets.insights.conversations.tiers import (
     BOUNDS,
     OUTLIERS_A_DAY,

@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from analytics_assets.insights.consent import CONSENTING
 from analytics_assets.insights.conversations.facet_prompt import (
     MAX_ASSISTANT_MESSAGE_CHARS,
     MAX_TRANSCRIPT_CHARS,
@@ -25,16 +26,6 @@ from analytics_assets.windows import Window
 # Masking shortens a text, so more is read than is sent.
 RAW_FACTOR = 2
 CONVERSATION_AGE_DAYS = 31
-
-# What consent is, vault.consenting() alone says.
-CONSENTING = sql.SQL("""
-consenting as (
-    select agreed.user_id
-    from vault.consenting(
-        'insights', array(select user_id from candidates), %(now)s
-    ) as agreed
-)
-""")
 
 _OWN_MESSAGES = sql.SQL("""
 said as (
@@ -207,20 +198,6 @@ class Selection:
 
     def _parameters(self, day: date) -> dict[str, Any]:
         return {"day": day, "now": self.now, "age": CONVERSATION_AGE_DAYS}
-
-
-def consents(conn: psycopg.Connection[Any], user_id: str, now: datetime) -> bool:
-    """Whether the user consents and is not internal; part of the caller's transaction."""
-    return bool(consenting_of(conn, [user_id], now))
-
-
-def consenting_of(conn: psycopg.Connection[Any], users: Sequence[str], now: datetime) -> list[str]:
-    """Those of ``users`` who consent and are not internal; part of the caller's transaction."""
-    query = sql.SQL(
-        "with candidates as (select unnest(%(users)s::text[]) as user_id), {} "
-        "select user_id from consenting order by user_id"
-    ).format(CONSENTING)
-    return [row[0] for row in conn.execute(query, {"users": list(users), "now": now})]
 
 
 def _to_whole_word(text: str) -> str:

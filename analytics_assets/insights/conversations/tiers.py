@@ -29,7 +29,6 @@ USERS_A_DAY: Final[Mapping[int, int | None]] = {1: None, 2: None, 3: 300, 4: 0}
 NAMES_A_DAY: Final[Mapping[int, int | None]] = {1: None, 2: None, 3: 100, 4: 60}
 LEAST_OF_STRATUM: Final = 2
 BORROWED: Final = 4
-OUTLIER_QUANTILE: Final = 0.99
 Z95: Final = 1.959963984540054
 
 
@@ -174,17 +173,6 @@ def share_of_strata(strata: Mapping[Hashable, Stratum], hits: Mapping[Hashable, 
     # spread is seen, and the strata are taken for alike.
     alike = share * (1 - share) / variance if variance else 1 / unknown
     return wilson(share * alike, alike)
-
-
-def far_limit(distances: Sequence[float]) -> float:
-    """The OUTLIER_QUANTILE of distances: what lies beyond it is an outlier."""
-    return sorted(distances)[math.ceil(OUTLIER_QUANTILE * len(distances)) - 1]
-
-
-def outliers(distances: Sequence[float], limit: float, most: int) -> list[int]:
-    """Places of the distances beyond ``limit``, the furthest first, at most ``most``."""
-    far = [place for place, distance in enumerate(distances) if distance > limit]
-    return sorted(far, key=lambda place: (-distances[place], place))[:most]
 
 
 def chosen(ranked: Iterable[str], answered: AbstractSet[str], most: int) -> frozenset[str]:

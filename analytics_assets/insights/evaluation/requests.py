@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from analytics_assets.insights.conversations.taxonomy import FeatureRequest, Friction
 from analytics_assets.insights.evaluation.measure import Measure
 from analytics_assets.insights.evaluation.world import World
+from analytics_assets.insights.taxonomy import FeatureRequest, Friction
 
 TOP = 5
 RECALL = 0.8

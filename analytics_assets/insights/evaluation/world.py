@@ -21,12 +21,12 @@ from analytics_assets.insights.asking.stage_run import Limits
 from analytics_assets.insights.asking.wording import worded
 from analytics_assets.insights.conversations.facet_prompt import FACETS, Facets, transcript
 from analytics_assets.insights.conversations.facet_rules import facets_by_rules
+from analytics_assets.insights.groups.facet_vectors import opening
 from analytics_assets.insights.groups.rows import Facet, Kind
 from analytics_assets.insights.providers.protocol import NO_USAGE, Provider, Usage
 from analytics_assets.insights.scrubbing.lexicon import Lexicon
 from analytics_assets.insights.scrubbing.scrubber import Placeholders, Scrubber
 from analytics_assets.insights.vectors.embedding import available
-from analytics_assets.insights.vectors.facet_vectors import opening
 from analytics_assets.insights.vectors.workshop import work
 
 if TYPE_CHECKING:

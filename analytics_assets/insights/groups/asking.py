@@ -27,7 +27,7 @@ from analytics_assets.insights.asking.ledger import WITHDRAWN, Ledger
 from analytics_assets.insights.asking.stage import Stage
 from analytics_assets.insights.asking.stage_run import HOLD_POLL_SECONDS, Limits
 from analytics_assets.insights.asking.wording import worded
-from analytics_assets.insights.conversations.selection import consenting_of
+from analytics_assets.insights.consent import consenting_of
 from analytics_assets.insights.groups.prompts import AUDIT_TEXT, NAME_GROUP
 from analytics_assets.insights.providers.protocol import Provider
 from analytics_assets.insights.scrubbing.scrubber import Scrubber

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
+from analytics_assets.insights.asking.configured import configured
 from analytics_assets.insights.asking.stage_run import Connect, Limits
 from analytics_assets.insights.asking.user_keys import user_keys
 from analytics_assets.insights.conversations.tiers import (
@@ -26,13 +27,14 @@ from analytics_assets.insights.conversations.tiers import (
     tier_of,
     wilson,
 )
+from analytics_assets.insights.floor import FLOOR_PEOPLE
 from analytics_assets.insights.groups.asking import (
     GroupRun,
     forget_names,
     forget_unused,
 )
+from analytics_assets.insights.groups.facet_vectors import Placed, Vectors
 from analytics_assets.insights.groups.grouping import (
-    FLOOR_PEOPLE,
     LEAST_PEOPLE,
     Group,
     Row,
@@ -53,17 +55,11 @@ from analytics_assets.insights.groups.outcome import GroupsOutcome, KindOutcome
 from analytics_assets.insights.groups.prompts import NAME_GROUP
 from analytics_assets.insights.groups.rows import Facet, Kind, facets_of, people_of, span_of
 from analytics_assets.insights.groups.sampled import CONVERSATIONS, PEOPLE, Sample, Shares
-from analytics_assets.insights.providers.configured import configured
 from analytics_assets.insights.providers.protocol import Provider
 from analytics_assets.insights.scrubbing.dictionary import Scrubbers
+from analytics_assets.insights.vectors.centroids import centroid_bytes, centroids_of
 from analytics_assets.insights.vectors.clustering import DISTANCE_DIGITS
 from analytics_assets.insights.vectors.embedding import available
-from analytics_assets.insights.vectors.facet_vectors import (
-    Placed,
-    Vectors,
-    centroid_bytes,
-    centroids_of,
-)
 from analytics_assets.insights.vectors.workshop import work
 from analytics_assets.store.database import lock_table
 

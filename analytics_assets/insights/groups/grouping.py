@@ -13,12 +13,11 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from analytics_assets.privacy.plan import FLOOR
+from analytics_assets.insights.floor import FLOOR_PEOPLE
 
 if TYPE_CHECKING:
     from analytics_assets.insights.vectors.clustering import Clustering
 
-FLOOR_PEOPLE = FLOOR + 1
 FLOOR_CONVERSATIONS = 20
 # Two groups of the floor's: with fewer there is nothing to tell apart.
 LEAST_PEOPLE = 2 * FLOOR_PEOPLE

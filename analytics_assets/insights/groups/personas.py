@@ -16,17 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.types.json import Jsonb
 
+from analytics_assets.insights.asking.configured import configured
 from analytics_assets.insights.asking.stage_run import Connect, Limits
-from analytics_assets.insights.conversations.taxonomy import Outcome, Segment, Task, Topic
+from analytics_assets.insights.floor import FLOOR_PEOPLE
 from analytics_assets.insights.groups.asking import Asked, GroupRun, Question, told
 from analytics_assets.insights.groups.gate import PASSING_SCORE, Leaks
-from analytics_assets.insights.groups.grouping import (
-    FLOOR_PEOPLE,
-    LEAST_PEOPLE,
-    Row,
-    Size,
-    told_people,
-)
+from analytics_assets.insights.groups.grouping import LEAST_PEOPLE, Row, Size, told_people
 from analytics_assets.insights.groups.prompts import (
     AUDIT_TEXT,
     DESCRIBE_PERSONA,
@@ -34,9 +29,9 @@ from analytics_assets.insights.groups.prompts import (
     PersonaText,
 )
 from analytics_assets.insights.groups.rows import Facet, facets_of, in_words
-from analytics_assets.insights.providers.configured import configured
 from analytics_assets.insights.providers.protocol import Provider
 from analytics_assets.insights.scrubbing.dictionary import Scrubbers
+from analytics_assets.insights.taxonomy import Outcome, Segment, Task, Topic
 from analytics_assets.insights.vectors.workshop import work
 from analytics_assets.store.database import lock_table
 from analytics_assets.windows import Window, next_month

@@ -1,7 +1,7 @@
 """What is grouped: facets of consenting people, and the sentence each of them is placed by.
 
 Belongs here: reading facets of a span of days, and which sentence stands for a row. Does not:
-vectors (vectors/facet_vectors.py) or groups. Invariant: only who consents now is read, and only
+vectors (groups/facet_vectors.py) or groups. Invariant: only who consents now is read, and only
 accounts that count towards a floor; a person is the subject, however many accounts they have.
 """
 
@@ -17,8 +17,8 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
-from analytics_assets.insights.conversations.selection import CONSENTING
-from analytics_assets.insights.conversations.taxonomy import FeatureRequest, Friction
+from analytics_assets.insights.consent import CONSENTING
+from analytics_assets.insights.taxonomy import FeatureRequest, Friction
 from analytics_assets.windows import Window
 
 SPAN_DAYS = 28

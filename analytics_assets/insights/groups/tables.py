@@ -13,7 +13,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from analytics_assets.insights.summary.text import FLOOR
+from analytics_assets.insights.floor import FLOOR_PEOPLE
 
 # Table -> its column of time, and the column that names the group.
 _TABLES: Final = {
@@ -61,5 +61,5 @@ def groups(conn: psycopg.Connection[Any], table: str, before: date) -> list[Grou
             found.get("share_high"),
             str(found.get("share_of") or ""),
         )
-        for (found,) in conn.execute(query, [before, FLOOR])
+        for (found,) in conn.execute(query, [before, FLOOR_PEOPLE])
     ]

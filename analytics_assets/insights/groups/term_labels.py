@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from analytics_assets.insights.groups.grouping import FLOOR_PEOPLE
+from analytics_assets.insights.floor import FLOOR_PEOPLE
 from analytics_assets.insights.words.of_groups import FUNCTION_WORDS
 
 WORDS_IN_LABEL = 3

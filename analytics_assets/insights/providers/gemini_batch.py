@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from analytics_assets.insights.asking.batching import BatchResult
 from analytics_assets.insights.providers.gemini import (
     NOT_FOUND,
     GeminiProvider,
@@ -23,6 +22,7 @@ from analytics_assets.insights.providers.gemini import (
 )
 from analytics_assets.insights.providers.protocol import (
     Answer,
+    BatchResult,
     ConfigError,
     ProviderError,
     Request,

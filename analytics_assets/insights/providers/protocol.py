@@ -7,9 +7,9 @@ numbers, never a word of the prompt, of the answer or of a person.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -129,3 +129,33 @@ class Provider(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """A job: whether it has ended, why it failed, and its answers by the key of each question.
+
+    ``lost``: the vendor does not know it any more, and may have charged for it.
+    """
+
+    ended: bool
+    failed: str | None = None
+    lost: bool = False
+    answers: dict[str, Answer | ProviderError] = field(default_factory=dict)
+
+
+@runtime_checkable
+class BatchProvider(Protocol):
+    """A model that takes batches. All raise ProviderError."""
+
+    async def create_batch(self, name: str, requests: Sequence[tuple[str, Request]]) -> str:
+        """Send once, without repeating; returns the provider's own name of the job."""
+        ...
+
+    async def find_batches(self, names: Collection[str]) -> dict[str, str]:
+        """The provider's own names of those of ``names`` it has."""
+        ...
+
+    async def read_batch(self, job: str) -> BatchResult: ...
+
+    async def delete_batch(self, job: str) -> None: ...

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 from psycopg import sql
 
-from analytics_assets.insights.conversations.selection import CONSENTING
+from analytics_assets.insights.consent import CONSENTING
 from analytics_assets.insights.returns.features import DAYS, UserWeeks, examples
 from analytics_assets.insights.returns.features import weeks_with_data as with_data_of
 from analytics_assets.insights.returns.model import HISTORY_WEEKS, Trees, Verdict, verdicts

@@ -20,9 +20,9 @@ from psycopg.types.json import Jsonb
 from analytics_assets.insights.answers.metric_anomalies import Anomaly
 from analytics_assets.insights.answers.success_metrics import WEEK, read_answers
 from analytics_assets.insights.answers.success_text import lines_of, unanswered
+from analytics_assets.insights.asking.configured import why_no_model
 from analytics_assets.insights.conversations.facet_prompt import FACETS
 from analytics_assets.insights.conversations.selection import Selection
-from analytics_assets.insights.providers.configured import why_no_model
 from analytics_assets.insights.summary.slack import Slack
 from analytics_assets.insights.summary.text import (
     DayFacts,

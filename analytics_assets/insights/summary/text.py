@@ -13,13 +13,11 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from analytics_assets.privacy import plan
+from analytics_assets.insights.floor import FLOOR_PEOPLE, STEP
 
 if TYPE_CHECKING:
     from analytics_assets.insights.answers.metric_anomalies import Anomaly
 
-FLOOR = plan.FLOOR + 1
-STEP = 5
 PEOPLE_METRIC = "active_users"
 # Averages over people: of ten or fewer they tell as much as the people's own numbers.
 PER_PERSON_METRICS = frozenset({"user_engagement"})
@@ -31,7 +29,7 @@ MAX_HEADER_CHARS = 150
 CUT = "…"
 _TEN = 10
 TOO_LONG = "The rest stands in `insights.daily_summary`."
-NOT_ENOUGH = f"Not enough people: shown for groups of {FLOOR} or more."
+NOT_ENOUGH = f"Not enough people: shown for groups of {FLOOR_PEOPLE} or more."
 
 
 @dataclass(frozen=True)
@@ -87,18 +85,18 @@ class DayFacts:
 
 
 def about(people: int) -> str:
-    """A count of at least FLOOR people, rounded down: one person more or less mostly hides."""
-    return f"{max(FLOOR, people - people % STEP)}+"
+    """A count of 11 people or more, rounded down: one person more or less mostly hides."""
+    return f"{max(FLOOR_PEOPLE, people - people % STEP)}+"
 
 
 def gated(counts: Mapping[str, int], people: int) -> list[tuple[str, int]]:
-    """Values that may be named, the largest first: FLOOR people have them, and FLOOR or none
-    have not.
+    """Values that may be named, the largest first: 11 people have them, and 11 or none have
+    not.
     """
     named = [
         (value, count)
         for value, count in counts.items()
-        if count >= FLOOR and (count == people or people - count >= FLOOR)
+        if count >= FLOOR_PEOPLE and (count == people or people - count >= FLOOR_PEOPLE)
     ]
     return sorted(named, key=lambda pair: (-pair[1], pair[0]))
 
@@ -181,8 +179,8 @@ def _metrics(facts: DayFacts) -> list[str]:
 def _metric(name: str, metrics: Mapping[str, Decimal]) -> str:
     people = metrics.get(PEOPLE_METRIC, Decimal(0))
     if name == PEOPLE_METRIC or name in PER_PERSON_METRICS:
-        if people < FLOOR:
-            return f"fewer than {FLOOR} people"
+        if people < FLOOR_PEOPLE:
+            return f"fewer than {FLOOR_PEOPLE} people"
         if name == PEOPLE_METRIC:
             return about(int(people))
     return _number(metrics[name])
@@ -193,7 +191,7 @@ def _anomaly(anomaly: Anomaly) -> str:
     weekday = f"{anomaly.day:%A}"
     if name == PEOPLE_METRIC:
         value, usual = (
-            about(int(number)) if number >= FLOOR else f"fewer than {FLOOR} people"
+            about(int(number)) if number >= FLOOR_PEOPLE else f"fewer than {FLOOR_PEOPLE} people"
             for number in (anomaly.value, anomaly.expected)
         )
     elif name in PER_PERSON_METRICS:
@@ -218,7 +216,7 @@ def _number(value: Decimal) -> str:
 
 
 def _activity(found: Sequence[EventType]) -> list[str]:
-    named = [kind for kind in found if kind.people >= FLOOR]
+    named = [kind for kind in found if kind.people >= FLOOR_PEOPLE]
     named.sort(key=lambda kind: (-kind.events, kind.event_type))
     lines = [
         f"{kind.event_type}: {kind.events:,} events by {about(kind.people)} people"
@@ -244,7 +242,7 @@ def _published(published: Published) -> list[str]:
 
 
 def _insights(counts: InsightCounts) -> list[str]:
-    if counts.people < FLOOR:
+    if counts.people < FLOOR_PEOPLE:
         return [NOT_ENOUGH]
     lines = [f"From conversations of {about(counts.people)} consenting people."]
     for field, values in counts.by_field.items():

@@ -19,13 +19,13 @@ from pydantic import BaseModel
 
 from analytics_assets.insights.asking.answer_table import Item, Known
 from analytics_assets.insights.asking.cache_key import cache_key, text_digest
+from analytics_assets.insights.asking.configured import NO_KEY, configured
 from analytics_assets.insights.asking.outcome import StageOutcome
 from analytics_assets.insights.asking.stage import Stage
 from analytics_assets.insights.asking.stage_run import Connect, Limits, StageRun
 from analytics_assets.insights.asking.user_keys import user_keys
 from analytics_assets.insights.conversations.facets import facets_of_users
 from analytics_assets.insights.conversations.selection import Selection
-from analytics_assets.insights.providers.configured import NO_KEY, configured
 from analytics_assets.insights.providers.protocol import Provider
 from analytics_assets.insights.scrubbing.dictionary import Scrubbers
 from analytics_assets.insights.scrubbing.scrubber import Placeholders, Scrubber

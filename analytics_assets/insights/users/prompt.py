@@ -13,14 +13,14 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from analytics_assets.insights.asking.stage import CANARY, Stage, shortened
-from analytics_assets.insights.conversations.taxonomy import (
+from analytics_assets.insights.providers.protocol import GenerationConfig
+from analytics_assets.insights.taxonomy import (
     FeatureRequest,
     Friction,
     Outcome,
     Task,
     WillReturn,
 )
-from analytics_assets.insights.providers.protocol import GenerationConfig
 
 MAX_SUMMARY_CHARS = 280
 MAX_REASON_CHARS = 140

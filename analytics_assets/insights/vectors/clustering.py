@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from analytics_assets.insights.conversations.tiers import far_limit
+from analytics_assets.insights.vectors.far import far_limit
 
 if TYPE_CHECKING:
     import numpy as np

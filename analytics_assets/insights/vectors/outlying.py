@@ -15,9 +15,9 @@ from typing import Any
 
 import psycopg
 
-from analytics_assets.insights.conversations.tiers import outliers
+from analytics_assets.insights.vectors.centroids import centroids_of
 from analytics_assets.insights.vectors.embedding import DIMENSIONS
-from analytics_assets.insights.vectors.facet_vectors import centroids_of
+from analytics_assets.insights.vectors.far import outliers
 from analytics_assets.insights.vectors.workshop import WorkshopError, work
 
 BLOCK = 10_000

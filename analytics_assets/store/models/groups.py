@@ -146,7 +146,7 @@ def _group_table(name: str, value: str, comment: str) -> Table:
 
 use_cases = _group_table(
     "use_cases",
-    "Most frequent topic (Topic in insights/conversations/taxonomy.py).",
+    "Most frequent topic (Topic in insights/taxonomy.py).",
     "What groups of users try to do; passed the gate.",
 )
 feature_requests = _group_table(

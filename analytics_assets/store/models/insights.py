@@ -34,7 +34,7 @@ conversation_facets = Table(
     Column("day", Date, primary_key=True, comment="UTC day of the messages read."),
     text_column("conversation_id", "The conversation.", primary_key=True),
     text_column("user_id", "Who talked; only this user's words were read.", primary_key=True),
-    text_column("task", "What the user wanted done (Task in insights/conversations/taxonomy.py)."),
+    text_column("task", "What the user wanted done (Task in insights/taxonomy.py)."),
     text_column("topic", "The field it belongs to (Topic)."),
     text_column("outcome", "achieved, partly, not_achieved or unclear (Outcome)."),
     text_column("friction", "What stood most in the way; none where nothing did (Friction)."),

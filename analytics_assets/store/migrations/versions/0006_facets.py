@@ -26,7 +26,7 @@ def upgrade() -> None:
             "task",
             sa.Text(),
             nullable=False,
-            comment="What the user wanted done (Task in insights/conversations/taxonomy.py).",
+            comment="What the user wanted done (Task in insights/taxonomy.py).",
         ),
         sa.Column("topic", sa.Text(), nullable=False, comment="The field it belongs to (Topic)."),
         sa.Column(

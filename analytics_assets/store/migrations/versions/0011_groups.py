@@ -16,7 +16,7 @@ depends_on = None
 
 GROUP_TABLES = {
     "use_cases": (
-        "Most frequent topic (Topic in insights/conversations/taxonomy.py).",
+        "Most frequent topic (Topic in insights/taxonomy.py).",
         "What groups of users try to do; passed the gate.",
     ),
     "feature_requests": (

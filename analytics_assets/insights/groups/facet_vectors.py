@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,8 @@ from psycopg import sql
 
 from analytics_assets.insights.asking.cache_key import text_digest
 from analytics_assets.insights.asking.user_keys import user_keys
-from analytics_assets.insights.conversations.selection import CONSENTING, Selection
+from analytics_assets.insights.consent import CONSENTING
+from analytics_assets.insights.conversations.selection import Selection
 from analytics_assets.insights.groups.rows import Facet, Kind
 from analytics_assets.insights.scrubbing.dictionary import Scrubbers
 from analytics_assets.insights.vectors.embedding import DIMENSIONS
@@ -174,15 +175,3 @@ def opening(text: str) -> str:
         if len(taken) >= LEAST_OPENING_CHARS:
             break
     return taken[:OPENING_CHARS]
-
-
-def centroid_bytes(centroid: NDArray[np.float32]) -> bytes:
-    return centroid.astype("<f4").tobytes()
-
-
-def centroids_of(rows: Iterator[bytes] | Sequence[bytes]) -> NDArray[np.float32]:
-    """``float32[n, DIMENSIONS]`` of what ``centroid_bytes`` made."""
-    import numpy as np
-
-    joined = b"".join(rows)
-    return np.frombuffer(joined, dtype="<f4").reshape(-1, DIMENSIONS).astype(np.float32)

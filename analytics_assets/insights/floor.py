@@ -1,0 +1,13 @@
+"""The least people anything is told of outside the release, and how counts are rounded.
+
+Belongs here: the numbers. Does not: who counts. Invariant: the floor is that of the release plan.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from analytics_assets.privacy.plan import FLOOR
+
+FLOOR_PEOPLE: Final = FLOOR + 1
+STEP: Final = 5
