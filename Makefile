@@ -32,9 +32,9 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Files of tests run four at a time; `.venv/bin/pytest FILE` runs one alone.
+# Files of tests run three at a time; `.venv/bin/pytest FILE` runs one alone.
 test: setup
-	$(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # ARGS="--only growth" measures ten times the events too.
 bench: setup

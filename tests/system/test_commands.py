@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deployment import Deployment, free_ports
+from deployment import free_ports
 from typer.testing import CliRunner
 
 from analytics_assets.cli.main import app
@@ -177,23 +177,3 @@ def test_a_wrong_setting_is_named_by_its_variable(
     code, findings = doctor()
     assert code == 1
     assert f"{PREFIX}START_DAY" in findings["settings"][1]
-
-
-# --- run ------------------------------------------------------------------------------------------
-
-
-def test_a_step_that_fails_is_told_plainly_with_a_code_for_scripts(
-    main_job: tuple[Deployment, dict[str, Any]], tmp_path: Path
-) -> None:
-    deployment, _ = main_job
-    sources = tmp_path / "sources.yaml"
-    sources.write_text(
-        "sources:\n- {name: gone, type: files, table: platform_events, path: nowhere*.jsonl}\n"
-    )
-    done = deployment.command("run", "--json", "--start", "2026-06-08", "--sources", str(sources))
-    assert done.returncode == 1
-    outcome = json.loads(done.stdout)
-    [failure] = outcome["failures"]
-    assert failure.startswith("raw: ")
-    assert "nowhere*.jsonl" in failure
-    assert "Traceback" not in done.stdout + done.stderr

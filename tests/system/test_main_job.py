@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from deployment import Deployment
@@ -90,3 +91,20 @@ def test_a_day_outside_the_deployment_is_refused_by_name(
     done = deployment.command("run", "--start", "2020-01-01")
     assert done.returncode == 2
     assert "2020-01-01 is not a day of this deployment" in done.stderr
+
+
+def test_a_step_that_fails_is_told_plainly_with_a_code_for_scripts(
+    main_job: tuple[Deployment, dict[str, Any]], tmp_path: Path
+) -> None:
+    deployment, _ = main_job
+    sources = tmp_path / "sources.yaml"
+    sources.write_text(
+        "sources:\n- {name: gone, type: files, table: platform_events, path: nowhere*.jsonl}\n"
+    )
+    done = deployment.command("run", "--json", "--start", "2026-06-08", "--sources", str(sources))
+    assert done.returncode == 1
+    outcome = json.loads(done.stdout)
+    [failure] = outcome["failures"]
+    assert failure.startswith("raw: ")
+    assert "nowhere*.jsonl" in failure
+    assert "Traceback" not in done.stdout + done.stderr
