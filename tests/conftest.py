@@ -89,13 +89,16 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databa
 
 @pytest.fixture
 def database(postgres_server: Database) -> Iterator[Database]:
-    """A migrated, empty database of this test's own."""
+    """A migrated, empty database of this test's own.
+
+    Copied as files: through the buffers and the log it takes 0.15 s longer, a thousand times.
+    """
     clone = postgres_server.named(f"test_{next(_numbers)}")
     with postgres_server.connect_as_admin("postgres") as admin:
         admin.execute(
-            sql.SQL("create database {} template {} owner analytics_owner").format(
-                sql.Identifier(clone.name), sql.Identifier(postgres_server.name)
-            )
+            sql.SQL(
+                "create database {} template {} strategy file_copy owner analytics_owner"
+            ).format(sql.Identifier(clone.name), sql.Identifier(postgres_server.name))
         )
         restrict_connections(admin, clone.name, dagster=False)
     yield clone

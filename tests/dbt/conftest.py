@@ -28,7 +28,7 @@ def module_database(
     clone = postgres_server.named(f"dbt_{request.module.__name__.rpartition('.')[2]}")
     with postgres_server.connect_as_admin("postgres") as admin:
         admin.execute(
-            sql.SQL("create database {} template {} owner analytics_owner").format(
+            sql.SQL("create database {} template {} strategy file_copy owner analytics_owner").format(
                 sql.Identifier(clone.name), sql.Identifier(postgres_server.name)
             )
         )

@@ -55,9 +55,9 @@ def world(postgres_server: Database) -> Iterator[Database]:
     database = postgres_server.named("test_answers")
     with postgres_server.connect_as_admin("postgres") as admin:
         admin.execute(
-            sql.SQL("create database {} template {} owner analytics_owner").format(
-                sql.Identifier(database.name), sql.Identifier(postgres_server.name)
-            )
+            sql.SQL(
+                "create database {} template {} strategy file_copy owner analytics_owner"
+            ).format(sql.Identifier(database.name), sql.Identifier(postgres_server.name))
         )
     with database.connect("analytics_pipeline") as conn:
         conn.execute(ACTIVITY)

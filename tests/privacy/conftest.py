@@ -22,9 +22,9 @@ def privacy_database(postgres_server: Database) -> Iterator[Database]:
     clone = postgres_server.named("test_privacy")
     with postgres_server.connect_as_admin("postgres") as admin:
         admin.execute(
-            sql.SQL("create database {} template {} owner analytics_owner").format(
-                sql.Identifier(clone.name), sql.Identifier(postgres_server.name)
-            )
+            sql.SQL(
+                "create database {} template {} strategy file_copy owner analytics_owner"
+            ).format(sql.Identifier(clone.name), sql.Identifier(postgres_server.name))
         )
         restrict_connections(admin, clone.name, dagster=False)
     yield clone

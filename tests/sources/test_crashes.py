@@ -42,9 +42,9 @@ def fresh(template: Database, name: str) -> Iterator[Database]:
     """A migrated, empty database."""
     with template.connect_as_admin("postgres") as admin:
         admin.execute(
-            sql.SQL("create database {} template {} owner analytics_owner").format(
-                sql.Identifier(name), sql.Identifier(template.name)
-            )
+            sql.SQL(
+                "create database {} template {} strategy file_copy owner analytics_owner"
+            ).format(sql.Identifier(name), sql.Identifier(template.name))
         )
         restrict_connections(admin, name, dagster=False)
         yield template.named(name)

@@ -110,9 +110,9 @@ def _clone(server: Database, name: str) -> Database:
             sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
         )
         admin.execute(
-            sql.SQL("create database {} template {} owner analytics_owner").format(
-                sql.Identifier(name), sql.Identifier(server.name)
-            )
+            sql.SQL(
+                "create database {} template {} strategy file_copy owner analytics_owner"
+            ).format(sql.Identifier(name), sql.Identifier(server.name))
         )
         restrict_connections(admin, name, dagster=False)
     return clone

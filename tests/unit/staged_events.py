@@ -45,9 +45,9 @@ def connected(template: Database, name: str) -> Iterator[psycopg.Connection[Any]
     database = template.named(name)
     with template.connect_as_admin("postgres") as admin:
         admin.execute(
-            sql.SQL("create database {} template {} owner analytics_owner").format(
-                sql.Identifier(name), sql.Identifier(template.name)
-            )
+            sql.SQL(
+                "create database {} template {} strategy file_copy owner analytics_owner"
+            ).format(sql.Identifier(name), sql.Identifier(template.name))
         )
         restrict_connections(admin, name, dagster=False)
     with database.connect("analytics_pipeline", autocommit=True) as connection:
