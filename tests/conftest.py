@@ -28,6 +28,7 @@ START_DAY = date(2026, 4, 27)
 AS_OF = datetime(2026, 6, 8, tzinfo=UTC)
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 _numbers = itertools.count(1)
+LONGEST = ("test_live_platform", "test_main_job")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -42,8 +43,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole deployments first: run last, a long file would leave the other process idle."""
-    items.sort(key=lambda item: item.path.parent.name != "system")
+    """Whole deployments first, the longest before all: run last, one would leave others idle."""
+    items.sort(key=lambda item: (item.path.parent.name != "system", item.path.stem not in LONGEST))
 
 
 @pytest.fixture(autouse=True, scope="session")
