@@ -10,16 +10,17 @@ from datetime import UTC, date, datetime
 
 import pytest
 from api_process import ApiProcess
-from door import Door, cloned, serving
+from door import Door, serving
 from marts_world import MartsWorld, copied, marts_world
 
 from analytics_assets.settings import Settings, load_settings
+from analytics_assets.store.clone import cloned_database
 from analytics_assets.store.database import Database
 
 
 @pytest.fixture(scope="session")
 def door_database(postgres_server: Database) -> Iterator[Database]:
-    with cloned(postgres_server, "test_api") as database:
+    with cloned_database(postgres_server, "test_api") as database:
         yield database
 
 
@@ -54,7 +55,7 @@ def killable(door_settings: Settings, postgres_server: Database) -> Iterator[Api
     A test leaves it running.
     """
     with (
-        cloned(postgres_server, "test_api_killed") as database,
+        cloned_database(postgres_server, "test_api_killed") as database,
         ApiProcess(door_settings, database) as process,
     ):
         yield process

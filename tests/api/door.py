@@ -16,7 +16,6 @@ from typing import Any
 
 import httpx
 import uvicorn
-from psycopg import sql
 
 from analytics_assets.api.app import create_app
 from analytics_assets.api.services import Services
@@ -27,7 +26,6 @@ from analytics_assets.settings import Settings
 from analytics_assets.sources.config import Sources
 from analytics_assets.sources.load import LoadReport, load_raw
 from analytics_assets.store.database import Database
-from analytics_assets.store.migrate import restrict_connections
 from analytics_assets.windows import Window
 
 WINDOW = Window(date(2026, 5, 25), date(2026, 6, 8))
@@ -65,21 +63,6 @@ def counts(answer: Record) -> tuple[int, int, int, int]:
     found = tuple(answer[s] for s in ("accepted", "duplicate", "quarantined", "retry"))
     assert sum(found) == len(answer["results"])
     return found  # type: ignore[return-value]
-
-
-@contextmanager
-def cloned(template: Database, name: str) -> Iterator[Database]:
-    """A migrated, empty database."""
-    with template.connect_as_admin("postgres") as admin:
-        admin.execute(
-            sql.SQL(
-                "create database {} template {} strategy file_copy owner analytics_owner"
-            ).format(sql.Identifier(name), sql.Identifier(template.name))
-        )
-        restrict_connections(admin, name, dagster=False)
-    yield template.named(name)
-    with template.connect_as_admin("postgres") as admin:
-        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
 @dataclass

@@ -17,9 +17,10 @@ from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from door import Door, cloned, serving
+from door import Door, serving
 
 from analytics_assets.settings import load_settings
+from analytics_assets.store.clone import cloned_database
 from analytics_assets.store.database import Database
 
 # How dbt is run is shared with its own suites.
@@ -144,7 +145,7 @@ def marts_world(template: Database, home: Path) -> Iterator[MartsWorld]:
         home=home, database_url=None, start_day=START, as_of=AS_OF,
         api_public_requests_per_minute=1_000_000,
     )  # fmt: skip
-    with cloned(template, "test_marts") as database, serving(settings, database) as door:
+    with cloned_database(template, "test_marts") as database, serving(settings, database) as door:
         events = _events()
         for n in range(0, len(events), 1_000):
             answer = door.send(*map(payload, events[n : n + 1_000]))
@@ -198,7 +199,7 @@ def copied(world: MartsWorld) -> Iterator[MartsWorld]:
             [original.name],
         )
         with (
-            cloned(original, "test_marts_copy") as database,
+            cloned_database(original, "test_marts_copy") as database,
             serving(world.door.settings, database) as door,
         ):
             yield MartsWorld(door, world.events, door.key("query:events", "query:metrics"))

@@ -16,6 +16,7 @@ from dbt_runs import DbtBuilder, DbtOutcome
 from psycopg import sql
 from raw_rows import RawRows
 
+from analytics_assets.store.clone import cloned_database
 from analytics_assets.store.database import Database
 from analytics_assets.store.migrate import restrict_connections
 
@@ -25,17 +26,9 @@ def module_database(
     postgres_server: Database, request: pytest.FixtureRequest
 ) -> Iterator[Database]:
     """A migrated database that the tests of one module read together."""
-    clone = postgres_server.named(f"dbt_{request.module.__name__.rpartition('.')[2]}")
-    with postgres_server.connect_as_admin("postgres") as admin:
-        admin.execute(
-            sql.SQL("create database {} template {} strategy file_copy owner analytics_owner").format(
-                sql.Identifier(clone.name), sql.Identifier(postgres_server.name)
-            )
-        )
-        restrict_connections(admin, clone.name, dagster=False)
-    yield clone
-    with postgres_server.connect_as_admin("postgres") as admin:
-        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(clone.name)))
+    name = f"dbt_{request.module.__name__.rpartition('.')[2]}"
+    with cloned_database(postgres_server, name) as clone:
+        yield clone
 
 
 @pytest.fixture

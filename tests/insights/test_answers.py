@@ -25,6 +25,7 @@ from analytics_assets.insights.answers.success_questions import Figure, Question
 from analytics_assets.insights.answers.success_text import lines_of
 from analytics_assets.insights.returns.predictions import mondays_of, predict_returns
 from analytics_assets.insights.summary.daily_summary import build_daily_summary
+from analytics_assets.store.clone import cloned_database
 from analytics_assets.store.database import Database
 from analytics_assets.windows import Window
 
@@ -50,25 +51,13 @@ create table marts.daily_metrics (date date, metric_name text, metric_value nume
 @pytest.fixture(scope="module")
 def world(postgres_server: Database) -> Iterator[Database]:
     """Nine weeks: people of different habits, an owner who succeeds, others who get stuck."""
-    from psycopg import sql
-
-    database = postgres_server.named("test_answers")
-    with postgres_server.connect_as_admin("postgres") as admin:
-        admin.execute(
-            sql.SQL(
-                "create database {} template {} strategy file_copy owner analytics_owner"
-            ).format(sql.Identifier(database.name), sql.Identifier(postgres_server.name))
-        )
-    with database.connect("analytics_pipeline") as conn:
-        conn.execute(ACTIVITY)
-        _fill(conn)
-        conn.commit()
-        build_all(conn)
-    yield database
-    with postgres_server.connect_as_admin("postgres") as admin:
-        admin.execute(
-            sql.SQL("drop database {} with (force)").format(sql.Identifier(database.name))
-        )
+    with cloned_database(postgres_server, "test_answers") as database:
+        with database.connect("analytics_pipeline") as conn:
+            conn.execute(ACTIVITY)
+            _fill(conn)
+            conn.commit()
+            build_all(conn)
+        yield database
 
 
 def build_all(conn: Connection, window: Window = WHOLE) -> None:

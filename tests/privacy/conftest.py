@@ -10,26 +10,16 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
 
+from analytics_assets.store.clone import cloned_database
 from analytics_assets.store.database import Database
-from analytics_assets.store.migrate import restrict_connections
 
 
 @pytest.fixture(scope="session")
 def privacy_database(postgres_server: Database) -> Iterator[Database]:
     """A migrated database that no test of this folder changes for good."""
-    clone = postgres_server.named("test_privacy")
-    with postgres_server.connect_as_admin("postgres") as admin:
-        admin.execute(
-            sql.SQL(
-                "create database {} template {} strategy file_copy owner analytics_owner"
-            ).format(sql.Identifier(clone.name), sql.Identifier(postgres_server.name))
-        )
-        restrict_connections(admin, clone.name, dagster=False)
-    yield clone
-    with postgres_server.connect_as_admin("postgres") as admin:
-        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(clone.name)))
+    with cloned_database(postgres_server, "test_privacy") as clone:
+        yield clone
 
 
 @pytest.fixture

@@ -17,12 +17,13 @@ from mutants import MUTANTS, TABLE, Mutant, edit_project, weaken
 from analytics_assets.privacy.audit.battery import audit_deployment, audit_worlds
 from analytics_assets.privacy.audit.disturbance import disturb, late_rows, young_accounts
 from analytics_assets.privacy.audit.outcome import Outcome, broken
-from analytics_assets.privacy.audit.rehearsal import Rehearsal, cloned_database
+from analytics_assets.privacy.audit.rehearsal import Rehearsal
 from analytics_assets.privacy.audit.released import read_released
 from analytics_assets.privacy.audit.snapshots import disturbed
 from analytics_assets.privacy.audit.worlds import Worlds, draw_worlds
 from analytics_assets.privacy.plan import shipped_plan
 from analytics_assets.settings import PROJECT_ROOT
+from analytics_assets.store.clone import cloned_database
 from analytics_assets.store.database import Database
 from analytics_assets.store.embedded import EmbeddedPostgres
 

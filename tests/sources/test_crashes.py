@@ -7,8 +7,8 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,32 +23,18 @@ from killed_loads import (
     small_steps,
     write_files,
 )
-from psycopg import sql
 from source_world import World
 
 from analytics_assets.sources.errors import LoadInterrupted
+from analytics_assets.store.clone import cloned_database
 from analytics_assets.store.database import Database, DatabaseUnavailable
 from analytics_assets.store.embedded import EmbeddedPostgres
-from analytics_assets.store.migrate import migrate, restrict_connections
+from analytics_assets.store.migrate import migrate
 
 SERIES = 2
 KILLS_IN_A_SERIES = 6
 # What a load sends when there is nothing to load.
 FEWEST_STATEMENTS = 60
-
-
-@contextmanager
-def fresh(template: Database, name: str) -> Iterator[Database]:
-    """A migrated, empty database."""
-    with template.connect_as_admin("postgres") as admin:
-        admin.execute(
-            sql.SQL(
-                "create database {} template {} strategy file_copy owner analytics_owner"
-            ).format(sql.Identifier(name), sql.Identifier(template.name))
-        )
-        restrict_connections(admin, name, dagster=False)
-        yield template.named(name)
-        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
 def left_behind(world: World) -> Any:
@@ -76,7 +62,7 @@ def test_a_killed_load_that_is_run_again_leaves_what_a_quiet_one_leaves(
 
     for series in range(SERIES):
         rng = random.Random(f"{fill.__name__} {series}")  # noqa: S311 (repeatable)
-        with fresh(postgres_server, f"killed_{fill.__name__}_{series}") as database:
+        with cloned_database(postgres_server, f"killed_{fill.__name__}_{series}") as database:
             place = Place(database, world.settings, world.folder)
             if fill is fill_inbox:
                 fill(place.world)

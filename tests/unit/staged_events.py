@@ -19,8 +19,8 @@ from analytics_assets.events.validation import (
     problem_expression,
     problem_message,
 )
+from analytics_assets.store.clone import cloned_database
 from analytics_assets.store.database import Database
-from analytics_assets.store.migrate import restrict_connections
 
 AS_OF = datetime(2026, 6, 8, 12, tzinfo=UTC)
 RULES = EnvelopeRules(AS_OF, timedelta(minutes=5), date(2026, 4, 27))
@@ -42,18 +42,11 @@ def connected(template: Database, name: str) -> Iterator[psycopg.Connection[Any]
     Checking staged rows leaves nothing behind, and a database a test would take longer than the
     tests.
     """
-    database = template.named(name)
-    with template.connect_as_admin("postgres") as admin:
-        admin.execute(
-            sql.SQL(
-                "create database {} template {} strategy file_copy owner analytics_owner"
-            ).format(sql.Identifier(name), sql.Identifier(template.name))
-        )
-        restrict_connections(admin, name, dagster=False)
-    with database.connect("analytics_pipeline", autocommit=True) as connection:
+    with (
+        cloned_database(template, name) as database,
+        database.connect("analytics_pipeline", autocommit=True) as connection,
+    ):
         yield connection
-    with template.connect_as_admin("postgres") as admin:
-        admin.execute(sql.SQL("drop database {}").format(sql.Identifier(name)))
 
 
 def event(event_type: str | None, data: Any = LEFT_OUT, **changes: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 
+from analytics_assets.insights.floor import told_people
 from analytics_assets.store.database import lock_table, table_exists
 from analytics_assets.windows import Window
 
@@ -78,10 +79,10 @@ class PaymentOutcome:
     days: int
     rows: int
 
-    def metadata(self, floor: int = 11) -> dict[str, int | str]:
+    def metadata(self) -> dict[str, int | str]:
         return {
             "days": self.days,
-            "rows": self.rows if self.rows >= floor else f"fewer than {floor}",
+            "rows": told_people(self.rows),
         }
 
 

@@ -24,11 +24,6 @@ LEAST_PEOPLE = 2 * FLOOR_PEOPLE
 MAX_SHARE = 0.2
 
 
-def told_people(count: int) -> int | str:
-    """A number of people for metadata; what is below the floor is not told."""
-    return count if count >= FLOOR_PEOPLE else f"fewer than {FLOOR_PEOPLE}"
-
-
 @dataclass(frozen=True)
 class Row:
     """One clustered line: whose it is, and of which conversation.

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date
 
+from analytics_assets.insights.floor import told_people
 from analytics_assets.insights.groups.asking import Asked, told
-from analytics_assets.insights.groups.grouping import told_people
 from analytics_assets.insights.groups.rows import Kind
 from analytics_assets.insights.vectors.embedding import HASHED_WORDS
 

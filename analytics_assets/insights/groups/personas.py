@@ -18,10 +18,10 @@ from psycopg.types.json import Jsonb
 
 from analytics_assets.insights.asking.configured import configured
 from analytics_assets.insights.asking.stage_run import Connect, Limits
-from analytics_assets.insights.floor import FLOOR_PEOPLE
+from analytics_assets.insights.floor import FLOOR_PEOPLE, told_people
 from analytics_assets.insights.groups.asking import Asked, GroupRun, Question, told
 from analytics_assets.insights.groups.gate import PASSING_SCORE, Leaks
-from analytics_assets.insights.groups.grouping import LEAST_PEOPLE, Row, Size, told_people
+from analytics_assets.insights.groups.grouping import LEAST_PEOPLE, Row, Size
 from analytics_assets.insights.groups.prompts import (
     AUDIT_TEXT,
     DESCRIBE_PERSONA,

@@ -16,6 +16,7 @@ import psycopg
 from psycopg import sql
 
 from analytics_assets.insights.consent import CONSENTING
+from analytics_assets.insights.floor import told_people
 from analytics_assets.insights.returns.features import DAYS, UserWeeks, examples
 from analytics_assets.insights.returns.features import weeks_with_data as with_data_of
 from analytics_assets.insights.returns.model import HISTORY_WEEKS, Trees, Verdict, verdicts
@@ -94,10 +95,10 @@ class ReturnOutcome:
     newest: Verdict | None = None
     missing: list[str] = field(default_factory=list)
 
-    def metadata(self, floor: int = 11) -> dict[str, int | float | str]:
+    def metadata(self) -> dict[str, int | float | str]:
         told: dict[str, int | float | str] = {
             "mondays": len(self.mondays),
-            "predictions": self.predicted if self.predicted >= floor else f"fewer than {floor}",
+            "predictions": told_people(self.predicted),
         }
         newest = self.newest
         if newest is not None and newest.scores is not None and newest.baseline is not None:

@@ -205,10 +205,10 @@ def rehearse(server: Database, plan: ReleasePlan, project_dir: Path, folder: Pat
     from analytics_assets.privacy.audit.disturbance import disturb, young_accounts
     from analytics_assets.privacy.audit.rehearsal import (
         Rehearsal,
-        cloned_database,
         scratch_database,
     )
     from analytics_assets.privacy.audit.worlds import draw_worlds
+    from analytics_assets.store.clone import cloned_database
 
     worlds, small = draw_worlds(), draw_worlds([400], [1], pairs=0)
 

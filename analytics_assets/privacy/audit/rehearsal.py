@@ -163,25 +163,3 @@ def scratch_database(server: Database, name: str) -> Iterator[Database]:
                         sql.Identifier(database)
                     )
                 )
-
-
-@contextmanager
-def cloned_database(template: Database, name: str) -> Iterator[Database]:
-    """A copy of a database nobody is connected to, gone when it is left."""
-    from analytics_assets.store.migrate import restrict_connections
-
-    clone = template.named(name)
-    with template.connect_as_admin("postgres") as admin:
-        admin.execute(
-            sql.SQL("create database {} template {} owner analytics_owner").format(
-                sql.Identifier(clone.name), sql.Identifier(template.name)
-            )
-        )
-        restrict_connections(admin, clone.name, dagster=False)
-    try:
-        yield clone
-    finally:
-        with template.connect_as_admin("postgres") as admin:
-            admin.execute(
-                sql.SQL("drop database {} with (force)").format(sql.Identifier(clone.name))
-            )
