@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 # EXTRAS=platform,scrub,dev adds recognition of names.
 EXTRAS ?= platform,dev
 STAMP := $(VENV)/.installed
+# Containers often set it; each process would then compile every module it imports, 10 s of a run.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup run up test lint bench eval-live clean
 .DEFAULT_GOAL := run
