@@ -23,10 +23,13 @@ def manifest_is_current(settings: Settings) -> bool:
     if not manifest.exists() or not (project / "target" / PARSED).exists():
         return False
     made = manifest.stat().st_mtime
-    sources = [project / "dbt_project.yml", project / "profiles.yml"]
-    for folder in WATCHED:
-        sources += [path for path in (project / folder).rglob("*") if path.is_file()]
-    return all(path.stat().st_mtime <= made for path in sources)
+    return all(path.stat().st_mtime <= made for path in files_of(project))
+
+
+def files_of(project: Path) -> list[Path]:
+    """The files of a dbt project from which its manifest is made, in a fixed order."""
+    found = [path for folder in WATCHED for path in (project / folder).rglob("*") if path.is_file()]
+    return [project / "dbt_project.yml", project / "profiles.yml", *sorted(found)]
 
 
 def ensure_manifest(settings: Settings) -> None:

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from analytics_assets.settings import PROJECT_ROOT, exported
+from analytics_assets.dbt_environment import connection_of_dbt
+from analytics_assets.dbt_in_process import SILENT, dbt_arguments, invoke_dbt
+from analytics_assets.settings import PROJECT_ROOT
 from analytics_assets.store.database import Database
 
 PROJECT_DIR = PROJECT_ROOT / "dbt"
@@ -62,24 +64,17 @@ def dbt_environment(
         "analytics.max_day": max_day and max_day.isoformat(),
         "analytics.as_of": as_of.isoformat(),
         "analytics.start_day": start_day.isoformat(),
-        "enable_partitionwise_aggregate": "on",
-        "timezone": "UTC",
-        "jit": "off",
         **(session or {}),
     }
-    parameters = database.parameters("analytics_pipeline")
-    return {
-        "ANALYTICS_DBT_HOST": str(parameters["host"]),
-        "ANALYTICS_DBT_PORT": str(parameters["port"]),
-        "ANALYTICS_DBT_DBNAME": str(parameters["dbname"]),
-        "ANALYTICS_DBT_USER": str(parameters["user"]),
-        "ANALYTICS_DBT_PASSWORD": str(parameters["password"]),
-        "PGOPTIONS": " ".join(f"-c {name}={value}" for name, value in settings.items() if value),
-    }
+    return connection_of_dbt(
+        database, {name: value for name, value in settings.items() if value is not None}
+    )
 
 
 class DbtBuilder:
-    """Runs ``dbt build`` for one database; the parsed project is kept between its runs."""
+    """Runs ``dbt build`` for one database."""
+
+    flags: tuple[str, ...] = SILENT
 
     def __init__(self, database: Database, folder: Path, project: Path = PROJECT_DIR) -> None:
         self.database = database
@@ -103,15 +98,12 @@ class DbtBuilder:
 
         With the command ``test``, tests alone, each of them whichever other fails.
         """
-        from dbt.cli.main import dbtRunner
-
         environment = dbt_environment(
             self.database, min_day, max_day, as_of=as_of, start_day=start_day, session=session
         )
-        with exported(environment):
-            arguments = self._arguments("target", select, threads, quiet=True)
-            arguments[arguments.index("build")] = command
-            result = dbtRunner().invoke([*arguments, *extra])
+        result = invoke_dbt(
+            self.project, environment, self._arguments(command, select, threads, *extra)
+        )
         if result.exception is not None:
             raise result.exception
         assert result.result is not None
@@ -136,9 +128,9 @@ class DbtBuilder:
         extra: Sequence[str] = (),
     ) -> subprocess.Popen[str]:
         """Start ``dbt build`` as a process of its own, as Dagster does."""
-        command = [sys.executable, "-m", "dbt.cli.main"]
+        arguments = self._arguments("build", select, 2, *extra, target=lane)
         return subprocess.Popen(
-            [*command, *self._arguments(lane, select, 2, quiet=False), *extra],
+            [sys.executable, "-m", "dbt.cli.main", *arguments],
             env={
                 **os.environ,
                 **dbt_environment(
@@ -150,20 +142,15 @@ class DbtBuilder:
             text=True,
         )
 
-    def _arguments(self, lane: str, select: str, threads: int, *, quiet: bool) -> list[str]:
-        return [
-            *(["--quiet", "--log-level", "none", "--log-level-file", "none"] if quiet else []),
-            "build",
-            "--select",
-            select,
-            "--threads",
-            str(threads),
-            "--project-dir",
-            str(self.project),
-            "--profiles-dir",
-            str(self.project),
-            "--target-path",
-            str(self.folder / lane),
-            "--log-path",
-            str(self.folder / f"{lane}-logs"),
-        ]
+    def _arguments(
+        self, command: str, select: str, threads: int, *extra: str, target: str = "target"
+    ) -> list[str]:
+        selection = ("--select", select, "--threads", str(threads), *extra)
+        return dbt_arguments(
+            self.project,
+            command,
+            *selection,
+            folder=self.folder,
+            target=target,
+            flags=self.flags,
+        )

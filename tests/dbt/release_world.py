@@ -244,8 +244,7 @@ class World:
 class LoggingBuilder(DbtBuilder):
     """Keeps dbt's own log, every statement in it, as a run in production does."""
 
-    def _arguments(self, lane: str, select: str, threads: int, *, quiet: bool) -> list[str]:  # noqa: ARG002
-        return super()._arguments(lane, select, threads, quiet=False)
+    flags = ("--quiet",)
 
 
 def build_world(builder: DbtBuilder, pipeline: psycopg.Connection[Any]) -> Iterator[World]:

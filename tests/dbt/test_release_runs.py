@@ -233,10 +233,6 @@ def held_before_the_insert(
     built: Releases,
 ) -> Iterator[tuple[subprocess.Popen[str], Callable[[], None]]]:
     """A release in a process of its own that has counted and drawn, and waits to insert."""
-    target = built.builder.folder / "target" / "partial_parse.msgpack"
-    lane = built.builder.folder / "lane"
-    lane.mkdir(exist_ok=True)
-    shutil.copyfile(target, lane / target.name)
     with built.database.connect_as_admin(built.database.name, autocommit=False) as admin:
         admin.execute("lock table published.event_trends in share mode")
         run = built.builder.start(

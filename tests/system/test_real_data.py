@@ -7,6 +7,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import islice
@@ -15,14 +16,13 @@ from typing import Any
 
 import pytest
 import real_files
-from psycopg import sql
 
 from analytics_assets.events.catalogue import load_catalogue
 from analytics_assets.settings import Settings, load_settings
 from analytics_assets.sources.config import read_sources
 from analytics_assets.sources.load import LoadReport, load_raw
+from analytics_assets.store.clone import cloned_database
 from analytics_assets.store.database import Database
-from analytics_assets.store.migrate import restrict_connections
 from analytics_assets.windows import Window
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -73,6 +73,7 @@ def load(
 ) -> Iterator[Callable[[str], Loaded]]:
     """Loads an example by its name, each only once."""
     done: dict[str, Loaded] = {}
+    databases = ExitStack()
     home = tmp_path_factory.mktemp("real_home")
 
     def load(name: str) -> Loaded:
@@ -85,37 +86,17 @@ def load(
                 sources_file=folder / f"{name}.yaml",
                 catalogue_dirs=str(folder / "catalogue"),
             )
-            database = _clone(postgres_server, f"real_{name}")
             expected = real_files.EXPECTATIONS[name](folder / "data", as_of)
-            done[name] = Loaded(
-                database, expected, _load(database, settings), _load(database, settings)
-            )
+            with ExitStack() as attempt:
+                database = attempt.enter_context(cloned_database(postgres_server, f"real_{name}"))
+                done[name] = Loaded(
+                    database, expected, _load(database, settings), _load(database, settings)
+                )
+                databases.push(attempt.pop_all())
         return done[name]
 
-    yield load
-    with postgres_server.connect_as_admin("postgres") as admin:
-        for loaded in done.values():
-            admin.execute(
-                sql.SQL("drop database {} with (force)").format(
-                    sql.Identifier(loaded.database.name)
-                )
-            )
-
-
-def _clone(server: Database, name: str) -> Database:
-    clone = server.named(name)
-    with server.connect_as_admin("postgres") as admin:
-        # A load that failed left one behind; the next test must say why it failed, not this.
-        admin.execute(
-            sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
-        )
-        admin.execute(
-            sql.SQL(
-                "create database {} template {} strategy file_copy owner analytics_owner"
-            ).format(sql.Identifier(name), sql.Identifier(server.name))
-        )
-        restrict_connections(admin, name, dagster=False)
-    return clone
+    with databases:
+        yield load
 
 
 def _load(database: Database, settings: Settings) -> LoadReport:

@@ -7,13 +7,12 @@ is the project's own dbt folder (or the copy that is named), never a re-implemen
 from __future__ import annotations
 
 import random
-import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Final
@@ -21,9 +20,10 @@ from typing import Final
 from psycopg import sql
 
 from analytics_assets.dbt_environment import environment_of_dbt
+from analytics_assets.dbt_in_process import dbt_arguments, invoke_dbt
 from analytics_assets.privacy.audit.worlds import Worlds, fill
 from analytics_assets.privacy.period_keys import ensure_period_keys
-from analytics_assets.settings import child_environment, exported
+from analytics_assets.settings import child_environment
 from analytics_assets.store.database import Database, qualified
 from analytics_assets.windows import Window
 
@@ -43,7 +43,6 @@ class Rehearsal:
     folder: Path
     start_day: date
     as_of: datetime
-    target: str = "target"
 
     def make_people_tables(self) -> None:
         """Build what the release reads, empty: the views and tables above it."""
@@ -65,10 +64,9 @@ class Rehearsal:
 
     def dbt(self, command: str, *arguments: str) -> None:
         """One dbt invocation in this process: importing dbt anew costs seconds."""
-        from dbt.cli.main import dbtRunner
-
-        with exported(self._environment()):
-            result = dbtRunner().invoke(self.arguments(command, *arguments))
+        result = invoke_dbt(
+            self.project_dir, self._environment(), self._arguments(command, *arguments)
+        )
         if result.exception is not None:
             raise RehearsalError(str(result.exception))
         if not result.success:
@@ -85,20 +83,12 @@ class Rehearsal:
         An administrator's lock on the table holds it there: counted, noise drawn, nothing told.
         Raises RehearsalError where it never came so far.
         """
-        parsed = self.folder / "target" / "partial_parse.msgpack"
-        lane = self.folder / "killed"
-        lane.mkdir(parents=True, exist_ok=True)
-        if parsed.exists():
-            shutil.copyfile(parsed, lane / parsed.name)
-        killed = replace(self, folder=lane.parent, target=lane.name)
         with self.database.connect_as_admin(self.database.name, autocommit=False) as admin:
             admin.execute(sql.SQL("lock table {} in share mode").format(qualified(table)))
             run = subprocess.Popen(
                 [
-                    sys.executable,
-                    "-m",
-                    "dbt.cli.main",
-                    *killed.arguments("run", "--select", model),
+                    *(sys.executable, "-m", "dbt.cli.main"),
+                    *self._arguments("run", "--select", model, target="killed"),
                 ],
                 env=child_environment(self._environment()),
                 stdout=subprocess.DEVNULL,
@@ -134,16 +124,14 @@ class Rehearsal:
             start_day=self.start_day,
         )
 
-    def arguments(self, command: str, *arguments: str) -> list[str]:
-        return [
-            *("--quiet", "--log-level", "none", "--log-level-file", "none"),
-            *(command, *arguments),
-            *("--threads", "2"),
-            *("--project-dir", str(self.project_dir)),
-            *("--profiles-dir", str(self.project_dir)),
-            *("--target-path", str(self.folder / self.target)),
-            *("--log-path", str(self.folder / "logs")),
-        ]
+    def _arguments(self, command: str, *arguments: str, target: str = "target") -> list[str]:
+        return dbt_arguments(
+            self.project_dir,
+            command,
+            *(*arguments, "--threads", "2"),
+            folder=self.folder,
+            target=target,
+        )
 
 
 @contextmanager
