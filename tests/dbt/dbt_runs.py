@@ -74,7 +74,7 @@ def dbt_environment(
 class DbtBuilder:
     """Runs ``dbt build`` for one database."""
 
-    flags: tuple[str, ...] = SILENT
+    flags: tuple[str, ...] = (*SILENT, "--no-write-json")
 
     def __init__(self, database: Database, folder: Path, project: Path = PROJECT_DIR) -> None:
         self.database = database
