@@ -15,6 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from browser import chromium, pytest_runtest_protocol
+from memory_folder import memory_folder, remove_what_killed_sessions_left, server_in
 from psycopg import sql
 
 from analytics_assets.manifest import ensure_manifest
@@ -41,6 +42,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if hasattr(session.config, "workerinput"):
         return
     ensure_manifest(load_settings(home=Path("unused"), database_url=None))
+    remove_what_killed_sessions_left()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -56,10 +58,13 @@ def _no_settings_from_outside() -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+def postgres_server() -> Iterator[Database]:
     """A running embedded server with a migrated database, named ``template_analytics``."""
-    home = tmp_path_factory.mktemp("server")
-    server = EmbeddedPostgres(home)
+    with memory_folder() as folder:
+        yield from _template_on(server_in(folder))
+
+
+def _template_on(server: EmbeddedPostgres) -> Iterator[Database]:
     address = server.ensure_running()
     superuser = {"user": address.superuser, "password": address.password, "dbname": "postgres"}
     # Nothing in this cluster outlives the session; durability is tested on servers of its own. It
@@ -78,7 +83,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databa
         name="template_analytics",
         superuser=address.superuser,
         admin_password=address.password,
-        secrets_dir=home / "secrets",
+        secrets_dir=server.home / "secrets",
     )
     try:
         migrate(template)

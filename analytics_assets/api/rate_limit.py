@@ -7,11 +7,12 @@ address is only ever held as a salted hash, in memory.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import math
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fastapi import Request
@@ -76,6 +77,12 @@ class _Lease:
     tokens: int = 0
     left_elsewhere: int = 0
     ends: float = 0.0
+    # Requests that come together wait for one lease; each taking its own would hoard the minute.
+    taking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def is_needed(self, now: float) -> bool:
+        """Whether the next request needs more, and more may be had."""
+        return now >= self.ends or (self.tokens == 0 and self.left_elsewhere > 0)
 
 
 class RateLimiter:
@@ -89,13 +96,11 @@ class RateLimiter:
         """Take one request off the key's minute. Raises Problem ``rate_limited``."""
         lease = self._leases.setdefault(principal.key_id, _Lease())
         limit = principal.requests_per_minute
+        if lease.is_needed(time.monotonic()):
+            async with lease.taking:
+                if lease.is_needed(time.monotonic()):
+                    await self._take(principal.key_id, limit, lease)
         now = time.monotonic()
-        if now >= lease.ends:
-            lease.tokens = 0
-        exhausted = now < lease.ends and lease.left_elsewhere == 0
-        if lease.tokens == 0 and not exhausted:
-            await self._take(principal.key_id, limit, lease)
-            now = time.monotonic()
         allowed = lease.tokens > 0
         if allowed:
             lease.tokens -= 1
@@ -117,8 +122,7 @@ class RateLimiter:
             if row is None:
                 await connection.execute(_NEW, [key_id])
                 row = await (await connection.execute(_LEASE, parameters)).fetchone()
-        granted, lease.left_elsewhere, seconds = row
-        lease.tokens += granted
+        lease.tokens, lease.left_elsewhere, seconds = row
         lease.ends = time.monotonic() + seconds
 
 
