@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, LiteralString
 
@@ -18,7 +19,7 @@ import psycopg
 from psycopg import sql
 
 from analytics_assets.privacy.trace_files import LogFile, unread_lines
-from analytics_assets.privacy.trace_texts import Text, phrases_of, texts_of
+from analytics_assets.privacy.trace_texts import Text, phrases_of, texts_of, without_its_day
 from analytics_assets.store.database import Database, table_exists
 
 RECORDS_AT_ONCE: Final = 2_000
@@ -29,21 +30,21 @@ _OURS: Final = re.compile(r"(?<![0-9.])(?:127(?:\.[0-9]{1,3}){3}|0\.0\.0\.0)(?![
 _TABLES: Final[Mapping[str, LiteralString]] = {
     # Planned materializations say nothing but a day, and are most of all events.
     "event_logs": """
-        select id, run_id, concat_ws(', ', dagster_event_type, asset_key), event
+        select id, run_id, concat_ws(', ', dagster_event_type, asset_key), partition, event
         from event_logs
         where (id > %(after)s or id = any (%(open)s))
             and dagster_event_type is distinct from 'ASSET_MATERIALIZATION_PLANNED'
         order by id
     """,
     "runs": """
-        select id, run_id, 'run', run_body
+        select id, run_id, 'run', null, run_body
         from runs
         where id > %(after)s or id = any (%(open)s)
         order by id
     """,
     "run_tags": """
         select
-            id, run_id, 'run tags',
+            id, run_id, 'run tags', null,
             json_build_object('tags', json_build_object(key, value))::text
         from run_tags
         where id > %(after)s or id = any (%(open)s)
@@ -151,10 +152,16 @@ def _scan_table(
             {"after": after - OVERLAP, "open": sorted({position for (position,) in known})},
         )
         while rows := cursor.fetchmany(RECORDS_AT_ONCE):
-            records = [
-                _Record(place, number, f"run {run_id}, {what}", tuple(texts_of(_read(body))))
-                for number, run_id, what, body in rows
-            ]
+            alike: dict[str, tuple[Text, ...]] = {}
+            records = []
+            for number, run_id, what, partition, body in rows:
+                location = f"run {run_id}, {what}"
+                undated = without_its_day(body or "null", partition)
+                texts = alike.get(undated) or tuple(texts_of(_read(undated)))
+                alike[undated] = texts
+                records.append(_Record(place, number, location, texts))
+                if partition:
+                    records.append(_Record(place, number, location, (Text("", partition),)))
             _keep(connection, _match(connection, records, own))
             newest = max(newest, rows[-1][0])
             read += sum(number > after for number, *_ in rows)
@@ -190,7 +197,8 @@ def _match(
     numbers: dict[str, int] = {}
     cut: dict[str, tuple[int, ...]] = {}
     reasons: dict[int, set[str]] = {}
-    for text in {string for r in records for t in r.texts for string in t}:
+    distinct = {record.texts for record in records}
+    for text in set(chain.from_iterable(chain.from_iterable(distinct))):
         told = _OURS.sub(" ", text if own is None else own.sub(" ", text))
         found = {numbers.setdefault(phrase, len(numbers)) for phrase in phrases_of(told)}
         if _HOME.search(told):
@@ -209,18 +217,24 @@ def _match(
     def told_of(text: str) -> set[str]:
         return {reason for number in cut[text] for reason in reasons.get(number, ())}
 
-    traces = set()
-    for record in records:
-        for under, value in record.texts:
-            of_key = told_of(under)
+    told_under: dict[tuple[Text, ...], set[tuple[str, str]]] = {}
+    for texts in distinct:
+        told_under[texts] = {
             # A key that names somebody is not repeated.
-            key = "a key that names somebody" if of_key else under
-            where = f"{record.location}, {key}" if key else record.location
-            traces |= {
-                Trace(record.place, record.position, where, reason)
-                for reason in told_of(value) | of_key
-            }
-    return traces
+            ("a key that names somebody" if told_of(under) else under, reason)
+            for under, value in texts
+            for reason in told_of(value) | told_of(under)
+        }
+    return {
+        Trace(
+            record.place,
+            record.position,
+            f"{record.location}, {key}" if key else record.location,
+            reason,
+        )
+        for record in records
+        for key, reason in told_under[record.texts]
+    }
 
 
 def _keep(connection: psycopg.Connection[Any], traces: set[Trace]) -> None:
@@ -259,9 +273,9 @@ def _forget_files(connection: psycopg.Connection[Any], places: set[str]) -> None
         )
 
 
-def _read(body: str | None) -> Any:
+def _read(body: str) -> Any:
     try:
-        return json.loads(body or "null")
+        return json.loads(body)
     except ValueError:
         return body
 

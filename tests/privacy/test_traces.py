@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from psycopg import sql
 from analytics_assets.checks import build_checks
 from analytics_assets.privacy import traces
 from analytics_assets.privacy.trace_files import LogFile, platform_logs
-from analytics_assets.privacy.trace_texts import phrases_of, texts_of
+from analytics_assets.privacy.trace_texts import phrases_of, texts_of, without_its_day
 from analytics_assets.privacy.traces import Scan, scan_traces
 from analytics_assets.resources import Platform
 from analytics_assets.settings import Settings
@@ -137,6 +138,34 @@ def test_who_is_named_in_a_record_fails_the_check_and_is_not_named_by_it(
     assert 0 < records < 60, "what was read before is not read again"
 
 
+def test_events_alike_but_for_their_partition_are_each_named_and_the_partition_is_looked_at(
+    instance: dg.DagsterInstance, database: Database
+) -> None:
+    know_octavia(database)
+    days = dg.StaticPartitionsDefinition(["2026-05-01", "2026-05-02", PLANTED[2]])
+
+    @dg.asset(
+        key=["raw", "users"],
+        partitions_def=days,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def users() -> dg.MaterializeResult[None]:
+        return dg.MaterializeResult(metadata={"why": PLANTED[1]})
+
+    both = {
+        "dagster/asset_partition_range_start": "2026-05-01",
+        "dagster/asset_partition_range_end": "2026-05-02",
+    }
+    dg.materialize([users], instance=instance, tags=both)
+    named = dg.materialize([users], instance=instance, partition_key=PLANTED[2])
+    with database.connect("analytics_pipeline") as connection:
+        found = [str(trace) for trace in scan_traces(database, connection).findings]
+    materialized = 'ASSET_MATERIALIZATION, ["raw", "users"]'
+    whys = [told for told in found if told.endswith("metadata key why: a known identifier")]
+    assert len([told for told in whys if materialized in told]) == 3
+    assert f"run {named.run_id}, {materialized}: a user id" in found
+
+
 def test_logs_are_read_on_from_where_they_were_and_anew_when_begun_anew(
     database: Database, settings: Settings
 ) -> None:
@@ -192,6 +221,23 @@ def test_every_string_of_a_record_comes_out_and_long_ones_in_pieces_that_overlap
     for start in range(197):
         name = words[start : start + 4]
         assert any(name == piece[i : i + 4] for piece in pieces for i in range(len(piece)))
+
+
+def test_an_event_loses_its_time_and_its_day_and_no_other_text() -> None:
+    day = "2026-05-01"
+    said = f'"timestamp": 5.5 on "{day}" or {day} or "{day}", "timestamp": 1'
+    event = {
+        "specific": {"partition": day, "tags": {day: "x", "k": said}, "lineage": [said, day]},
+        "message": said,
+        "timestamp": 1795298482.199146,
+    }
+    left = without_its_day(json.dumps(event), day)
+    texts = {text.value for text in texts_of(json.loads(left))}
+    assert texts | {day} == {text.value for text in texts_of(event)} | {""}
+    assert day not in texts
+    later = json.dumps({**event, "timestamp": 1.7e-9})
+    assert without_its_day(later, day) == left
+    assert without_its_day(json.dumps(said), None) == json.dumps(said)
 
 
 def test_a_vanished_log_is_no_error(tmp_path: Path) -> None:

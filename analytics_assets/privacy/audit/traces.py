@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from psycopg import sql
 
 from analytics_assets.privacy.audit.outcome import Outcome, none_of, not_run
+from analytics_assets.privacy.trace_texts import without_its_day
 from analytics_assets.store.database import DatabaseUnavailable
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ _KNOWN: Final = """
     limit 200000
 """
 _RECORDS: Final = """
-    select event from event_logs order by id desc limit %(most)s
+    select partition, event from event_logs order by id desc limit %(most)s
 """
 _EXTENSION: Final = """
     select nspname from pg_extension
@@ -57,7 +58,7 @@ _STATEMENTS: Final = """
     where datname = current_database() and query <> '<insufficient privilege>'
 """
 _TAGS: Final = """
-    select key || ' ' || value from run_tags order by id desc limit %(most)s
+    select null, key || ' ' || value from run_tags order by id desc limit %(most)s
 """
 
 
@@ -128,9 +129,10 @@ def traces(
     return [*found, _statements(database, wanted), _dagster(database, wanted)]
 
 
-def _of_texts(what: str, rows: Collection[tuple[Any, ...]], wanted: Names) -> Outcome:
-    hits = sum(wanted.in_text(str(text)) for (text,) in rows)
-    return none_of("T1", what, hits, len(rows))
+def _of_texts(what: str, rows: Collection[tuple[str, ...]], wanted: Names) -> Outcome:
+    """Rows in whose texts a name stands; each different text is read once."""
+    naming = {text for text in {text for row in rows for text in row} if wanted.in_text(text)}
+    return none_of("T1", what, sum(not naming.isdisjoint(row) for row in rows), len(rows))
 
 
 def _statements(database: Database, wanted: Names) -> Outcome:
@@ -163,9 +165,9 @@ def _dagster(database: Database, wanted: Names) -> Outcome:
             **database.parameters("analytics_dagster", dbname=database.dagster_name)
         ) as dagster:
             rows = [
-                row
+                (without_its_day(text, partition), partition or "")
                 for statement in (_RECORDS, _TAGS)
-                for row in dagster.execute(statement.encode(), {"most": MOST_RECORDS}).fetchall()
+                for partition, text in dagster.execute(statement.encode(), {"most": MOST_RECORDS})
             ]
     except (psycopg.OperationalError, psycopg.errors.UndefinedTable):
         return not_run("T1", what, "Dagster keeps no records here")
