@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 from rich.console import Console
@@ -19,9 +19,18 @@ from analytics_assets.settings import Settings, SettingsError, load_settings
 
 # Without a terminal nobody sees where a line would have to break: cells are written whole.
 PIPED_WIDTH = 240
-console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+
+
+def _console(stream: TextIO, *, stderr: bool) -> Console:
+    # What is printed holds file names, messages and people's words: brackets and colons in it are
+    # no markup.
+    width = None if stream.isatty() else PIPED_WIDTH
+    return Console(stderr=stderr, width=width, markup=False, emoji=False)
+
+
+console = _console(sys.stdout, stderr=False)
 # Remarks beside the result go where they cannot spoil --json.
-notes = errors = Console(stderr=True, width=None if sys.stderr.isatty() else PIPED_WIDTH)
+notes = errors = _console(sys.stderr, stderr=True)
 
 
 @contextmanager
@@ -47,7 +56,7 @@ def told_plainly(*also: type[Exception]) -> Iterator[None]:
     try:
         yield
     except known as error:
-        errors.print(f"error: {error}", style="bold red", markup=False, highlight=False)
+        errors.print(f"error: {error}", style="bold red", highlight=False)
         raise typer.Exit(1) from None
 
 

@@ -107,7 +107,7 @@ def report(
     if as_json:
         print_json(made)
     else:
-        console.print(as_markdown(made), markup=False, highlight=False, soft_wrap=True)
+        console.print(as_markdown(made), highlight=False, soft_wrap=True)
 
 
 def row_of(outcome: Outcome) -> list[str]:

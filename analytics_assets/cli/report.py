@@ -153,7 +153,7 @@ def show(outcome: Outcome, failures: list[str], *, as_json: bool) -> None:
             [list(row) for row in outcome.pruned],
         )
     for failure in failures:
-        errors.print(f"failed: {failure}", style="bold red", markup=False, highlight=False)
+        errors.print(f"failed: {failure}", style="bold red", highlight=False)
     if outcome.suppressed_rows:
         console.print(f"left out: {outcome.suppressed_rows:,} rows of people who were erased")
     if not outcome.new_rows and not failures:
