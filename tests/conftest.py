@@ -74,6 +74,7 @@ def _template_on(server: EmbeddedPostgres) -> Iterator[Database]:
     ) as admin:
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             admin.execute(sql.SQL("alter system set {} = off").format(sql.Identifier(setting)))
+        admin.execute("alter system set max_wal_size = '512MB'")  # it may lie in memory
         admin.execute("alter system set shared_preload_libraries = 'pg_stat_statements'")
     server.stop()
     address = server.ensure_running()

@@ -7,11 +7,11 @@ by the next one.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from os import getpid
 from pathlib import Path
 
 from analytics_assets.store.embedded import EmbeddedPostgres
@@ -28,15 +28,20 @@ def server_in(folder: Path) -> EmbeddedPostgres:
 @contextmanager
 def memory_folder() -> Iterator[Path]:
     """A folder in memory where it has room, else on disk; gone on leaving."""
-    in_memory = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > NEEDED
-    folder = Path(
-        tempfile.mkdtemp(prefix=f"{PREFIX}{getpid()}-", dir=MEMORY if in_memory else None)
-    )
+    parent = MEMORY if _is_usable() else None
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
     folder.chmod(0o755)  # root's server runs under an account of its own
     try:
         yield folder
     finally:
         shutil.rmtree(folder)
+
+
+def _is_usable() -> bool:
+    """Whether there is room, and programs may run: root's server may need a copy of them there."""
+    if not MEMORY.is_dir() or os.statvfs(MEMORY).f_flag & os.ST_NOEXEC:
+        return False
+    return shutil.disk_usage(MEMORY).free > NEEDED
 
 
 def remove_what_killed_sessions_left() -> None:
