@@ -24,11 +24,11 @@ def project(tmp_path: Path) -> Path:
     return shutil.copytree(PROJECT_DIR, tmp_path / "dbt", ignore=skip)
 
 
-def listed(project: Path, database: str = "shop", *arguments: str) -> Any:
+def listed(project: Path, folder: Path, database: str = "shop") -> Any:
     outcome = invoke_dbt(
         project,
         {"ANALYTICS_DBT_DBNAME": database},
-        dbt_arguments(project, "list", *KEYS, *arguments, folder=project.parent),
+        dbt_arguments(project, "list", *KEYS, folder=folder),
     )
     if not outcome.success:
         return str(outcome.exception)
@@ -36,20 +36,22 @@ def listed(project: Path, database: str = "shop", *arguments: str) -> Any:
     return {node["name"]: node for node in map(json.loads, outcome.result)}
 
 
-def test_a_file_added_changed_or_removed_between_two_invocations_is_seen(project: Path) -> None:
+def test_a_file_added_changed_or_removed_between_two_invocations_is_seen(
+    project: Path, tmp_path: Path
+) -> None:
     added = project / "models" / "marts" / "one_more.sql"
-    assert "one_more" not in listed(project)
+    assert "one_more" not in listed(project, tmp_path)
     added.write_text("{{ config(alias='first') }} select 1 as one")
-    assert listed(project)["one_more"]["relation_name"] == '"shop"."marts"."first"'
+    assert listed(project, tmp_path)["one_more"]["relation_name"] == '"shop"."marts"."first"'
     added.write_text("{{ config(alias='second') }} select 1 as one")
-    assert listed(project)["one_more"]["relation_name"] == '"shop"."marts"."second"'
+    assert listed(project, tmp_path)["one_more"]["relation_name"] == '"shop"."marts"."second"'
     added.unlink()
-    assert "one_more" not in listed(project)
+    assert "one_more" not in listed(project, tmp_path)
 
 
-def test_every_table_is_of_the_database_that_is_named() -> None:
+def test_every_table_is_of_the_database_that_is_named(tmp_path: Path) -> None:
     for database in ("shop", "analytics", "shop"):
-        nodes = listed(PROJECT_DIR, database).values()
+        nodes = listed(PROJECT_DIR, tmp_path, database).values()
         assert {node["database"] for node in nodes} == {database}
         assert len(nodes) > 40
         quoted = '"' + database + '".'
@@ -57,6 +59,6 @@ def test_every_table_is_of_the_database_that_is_named() -> None:
         assert all(name.startswith(quoted) and name.count('"."') == 2 for name in told)
 
 
-def test_a_project_that_cannot_be_parsed_says_where(project: Path) -> None:
+def test_a_project_that_cannot_be_parsed_says_where(project: Path, tmp_path: Path) -> None:
     (project / "models" / "marts" / "broken.yml").write_text("models: [")
-    assert "broken.yml" in listed(project)
+    assert "broken.yml" in listed(project, tmp_path)
