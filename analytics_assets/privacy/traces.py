@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -157,9 +157,9 @@ def _scan_table(
             for number, run_id, what, partition, body in rows:
                 location = f"run {run_id}, {what}"
                 undated = without_its_day(body or "null", partition)
-                texts = alike.get(undated) or tuple(texts_of(_read(undated)))
-                alike[undated] = texts
-                records.append(_Record(place, number, location, texts))
+                if undated not in alike:
+                    alike[undated] = tuple(texts_of(_read(undated)))
+                records.append(_Record(place, number, location, alike[undated]))
                 if partition:
                     records.append(_Record(place, number, location, (Text("", partition),)))
             _keep(connection, _match(connection, records, own))
@@ -217,14 +217,14 @@ def _match(
     def told_of(text: str) -> set[str]:
         return {reason for number in cut[text] for reason in reasons.get(number, ())}
 
-    told_under: dict[tuple[Text, ...], set[tuple[str, str]]] = {}
-    for texts in distinct:
-        told_under[texts] = {
+    def findings_in(texts: tuple[Text, ...]) -> Iterator[tuple[str, str]]:
+        for under, value in texts:
+            of_key = told_of(under)
             # A key that names somebody is not repeated.
-            ("a key that names somebody" if told_of(under) else under, reason)
-            for under, value in texts
-            for reason in told_of(value) | told_of(under)
-        }
+            key = "a key that names somebody" if of_key else under
+            yield from ((key, reason) for reason in told_of(value) | of_key)
+
+    told_under = {texts: set(findings_in(texts)) for texts in distinct}
     return {
         Trace(
             record.place,
